@@ -1,0 +1,1 @@
+"""The front door: settings, assembly, the embedded development stack, the command line."""
