@@ -1,0 +1,154 @@
+"""Exchanging an authorization code: at most once, the opposite of refreshing.
+
+A strict provider takes a replayed code for theft and revokes what the first exchange issued. So
+the attempt is moved to ``exchanging`` before the request, and whoever finds it there later, after
+a crash, fails it: the user tries again. Only what provably was never sent is sent again.
+"""
+
+import asyncio
+from dataclasses import replace
+
+from temporalio import activity
+
+from activities.begin_authorization import endpoints_of
+from activities.exchanges import Exchange, commit_patiently, current_standing
+from activities.holding import Holding, claim_in_turn, heartbeats, kept, to_the_end
+from activities.payloads import Authenticate, Authenticated
+from activities.resources import Resources
+from domain.errors import Conflict, NotFound
+from domain.outcomes import Outcome
+from domain.secret import Secret
+from domain.status import StatusReason
+from providers.classifier import Answer
+from providers.token_answers import is_bearer
+from storage import attempts, claims, provider_apps
+from storage.attempts import AttemptSecrets, AttemptStatus
+from storage.claims import JournalEntry, Purpose
+from storage.credentials import Committed
+from storage.tables import AttemptRow
+
+UNSENT_TRIES = 5
+UNSENT_PAUSE_S = 1.0
+WHY_FAILED = {
+    Outcome.GRANT_DEAD: StatusReason.AUTHORIZATION_REFUSED,
+    Outcome.ACCESS_REVOKED: StatusReason.AUTHORIZATION_REFUSED,
+    Outcome.APP_MISCONFIGURED: StatusReason.APP_MISCONFIGURED,
+    Outcome.AMBIGUOUS: StatusReason.EXCHANGE_INTERRUPTED,
+}
+"""Outcome of an exchange -> why the attempt failed; every other is an answer we cannot use."""
+
+
+class Authentication:
+    """The activity, and what it works with."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+
+    @activity.defn
+    async def authenticate(self, request: Authenticate) -> Authenticated:
+        """Exchange the code that an attempt has received, and store the tokens.
+
+        Raises:
+            NotFound: unknown attempt.
+            Conflict: the provider has not answered it yet.
+            Unreachable: the database was away before anything was sent; tried again.
+        """
+        async with heartbeats():
+            return await to_the_end(self._authenticate(request))
+
+    async def _authenticate(self, request: Authenticate) -> Authenticated:
+        row = await self._attempt(request)
+        match row.status:
+            case AttemptStatus.SUCCEEDED:
+                there = await current_standing(self._resources, request.connection_id)
+                return Authenticated(standing=there)
+            case AttemptStatus.FAILED:
+                return Authenticated(
+                    reason=StatusReason(row.reason or StatusReason.UNUSABLE_ANSWER)
+                )
+            case AttemptStatus.EXCHANGING:
+                return await self._fail(row, StatusReason.EXCHANGE_INTERRUPTED)
+            case AttemptStatus.PENDING:
+                raise Conflict("the provider has not answered this authorization yet")
+        held = await claim_in_turn(
+            self._resources.database, request.connection_id, Purpose.AUTHORIZATION
+        )
+        if not isinstance(held, Holding):
+            raise Conflict(f"the credentials cannot be claimed: {held}")
+        async with kept(held, self._resources.database):
+            return await self._exchange(held, row)
+
+    async def _exchange(self, holding: Holding, row: AttemptRow) -> Authenticated:
+        exchange = Exchange.prepare(self._resources, holding)
+        if row.endpoints != endpoints_of(exchange.provider.entry):
+            # The entry was edited meanwhile: the code is not for these endpoints.
+            return await self._close(holding, row, Answer(Outcome.APP_MISCONFIGURED))
+        secrets = await self._start(row)
+        if secrets.code is None:
+            return await self._fail(row, StatusReason.AUTHORIZATION_TIMEOUT)
+        answer = await self._send(exchange, row, secrets, secrets.code)
+        if answer.tokens is None:
+            return await self._close(holding, row, answer)
+        envelope = exchange.seal(answer.tokens, Purpose.AUTHORIZATION, {}, row.id)
+        match await commit_patiently(self._resources, envelope):
+            case None:
+                return Authenticated(envelope=envelope)
+            case Committed.UNREADABLE:
+                await exchange.revoke_unkept(answer.tokens)
+                return Authenticated(reason=StatusReason.EXCHANGE_INTERRUPTED)
+            case Committed.ORPHANED:
+                return Authenticated(reason=StatusReason.EXCHANGE_INTERRUPTED, revocable=True)
+        if not is_bearer(answer.tokens.token_type):
+            return Authenticated(reason=StatusReason.UNUSABLE_ANSWER, revocable=True)
+        there = await current_standing(self._resources, row.connection_id)
+        return Authenticated(standing=there)
+
+    async def _send(
+        self, exchange: Exchange, row: AttemptRow, secrets: AttemptSecrets, code: Secret
+    ) -> Answer:
+        for _ in range(UNSENT_TRIES):
+            answer = await exchange.provider.exchange_code(
+                code=code,
+                verifier=secrets.verifier,
+                redirect_uri=row.redirect_uri,
+                within=exchange.holding.time_left,
+                may_send=lambda: exchange.holding.sure,
+            )
+            if answer.status is not None or answer.may_have_acted:
+                return answer
+            await asyncio.sleep(UNSENT_PAUSE_S)
+        return answer
+
+    async def _attempt(self, request: Authenticate) -> AttemptRow:
+        async with self._resources.database.transaction() as session:
+            row = await attempts.get(session, request.attempt_id)
+            if row.connection_id != request.connection_id:
+                raise NotFound(f"no authorization attempt {request.attempt_id}")
+            return row
+
+    async def _start(self, row: AttemptRow) -> AttemptSecrets:
+        """Move the attempt to ``exchanging``; no code among the secrets if it is too old."""
+        async with self._resources.database.transaction() as session:
+            current = await attempts.get(session, row.id, lock=True)
+            at = await self._resources.clock.now(session)
+            secrets = await attempts.secrets_of(session, self._resources.vault, current)
+            in_time = attempts.start_exchange(current, at)
+            return secrets if in_time else replace(secrets, code=None)
+
+    async def _close(self, holding: Holding, row: AttemptRow, answer: Answer) -> Authenticated:
+        entry = JournalEntry(answer.outcome, answer.may_have_acted, answer.status, answer.code)
+        async with self._resources.database.transaction() as session:
+            await claims.close(session, holding.claim, entry)
+            if answer.outcome is Outcome.APP_MISCONFIGURED:
+                at = await self._resources.clock.now(session)
+                slug = holding.claim.connection.provider_slug
+                await provider_apps.misconfigured(session, slug, answer.code, at)
+        reason = WHY_FAILED.get(answer.outcome, StatusReason.UNUSABLE_ANSWER)
+        return await self._fail(row, reason)
+
+    async def _fail(self, row: AttemptRow, reason: StatusReason) -> Authenticated:
+        async with self._resources.database.transaction() as session:
+            current = await attempts.get(session, row.id, lock=True)
+            at = await self._resources.clock.now(session)
+            attempts.finish(current, AttemptStatus.FAILED, reason, at)
+        return Authenticated(reason=reason)

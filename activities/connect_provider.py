@@ -1,0 +1,126 @@
+"""The ``ConnectProvider`` command: a connection that is born ACTIVE, with credentials one has.
+
+What the command promises is one transaction: connection, credentials and the event that tells of
+them. A refused command leaves its two events and nothing else. Repeated, it changes nothing.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+from temporalio import activity
+
+from activities.adopt import adopted, born_as
+from activities.payloads import Adopted, ConnectWithCredentials
+from activities.resources import Resources, cause
+from domain.commands import check_connect
+from domain.credentials import CredentialType
+from domain.deadlines import DeadlineSource, Lifetimes, after_authorization
+from domain.events import ProviderConnectionAttempted, ProviderConnectionFailed
+from domain.result import Failure
+from domain.secret import Secret
+from domain.standing import next_refresh
+from domain.status import ConnectionStatus, StatusReason
+from storage import connections, credentials, data_keys, events, staging
+from storage.claims import Purpose
+from storage.connections import Provider
+from storage.credentials import SEALED_AS, Envelope
+from storage.database import lock_connection
+from storage.tables import StagedRow
+from storage.vault import DataKey
+
+
+class Connecting:
+    """The activity, and what it works with."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+
+    @activity.defn
+    async def connect_provider(self, request: ConnectWithCredentials) -> Adopted:
+        """Carry out the command, or say why it is refused.
+
+        Raises:
+            StorageFault: the staged credentials do not open.
+        """
+        async with self._resources.database.transaction() as session:
+            at = await self._resources.clock.now(session)
+            row = await lock_connection(session, request.connection_id)
+            if row is not None:
+                return await adopted(session, row, request, at)
+            staged = None
+            if request.staged_id is not None:
+                staged = await staging.get(session, request.staged_id)
+            checked = check_connect(
+                has_credentials=staged is not None, provider_slug=request.provider_slug
+            )
+            if isinstance(checked, Failure):
+                await _refuse(session, request, checked.error, at)
+                return Adopted(refusal=checked.error)
+            assert staged is not None  # checked just above
+            return await self._born(session, request, staged, at)
+
+    async def _born(
+        self,
+        session: AsyncSession,
+        request: ConnectWithCredentials,
+        staged: StagedRow,
+        at: datetime,
+    ) -> Adopted:
+        row = connections.create(
+            session, born_as(request, CredentialType(staged.credential_type)), at
+        )
+        await session.flush()
+        attempted = ProviderConnectionAttempted(**connections.provider(row, at))
+        await events.append(session, row, attempted, cause())
+        key = await data_keys.obtain(session, self._resources.vault, row.id)
+        envelope = _envelope(key, staging.open_staged(key, staged), staged, at)
+        credentials.replace(await connections.credentials_of(session, row.id), envelope, at)
+        await session.delete(staged)
+        await connections.transition(
+            session, row, ConnectionStatus.ACTIVE, StatusReason.IMPORTED, at=at, cause=cause()
+        )
+        return await adopted(session, row, request, at)
+
+
+def _envelope(
+    key: DataKey, secret: Mapping[str, Secret], staged: StagedRow, at: datetime
+) -> Envelope:
+    lifetimes = Lifetimes(access_token=staged.expires_at - at if staged.expires_at else None)
+    deadlines = after_authorization(at, {DeadlineSource.OPERATOR: lifetimes})
+    refreshable = "refresh_token" in secret
+    refresh_at = None
+    if refreshable:
+        # A token of unknown age may be about to end: it is refreshed at once.
+        refresh_at = next_refresh(key.connection_id, deadlines, at) if deadlines else at
+    return Envelope(
+        connection_id=key.connection_id,
+        purpose=Purpose.AUTHORIZATION,
+        generation=1,
+        claim=0,
+        data_key_id=key.id,
+        sealed=key.seal(SEALED_AS, 1, {name: value.reveal() for name, value in secret.items()}),
+        token_type=secret["token_type"].reveal() if "token_type" in secret else None,
+        refreshable=refreshable,
+        sent_at=at,
+        refresh_at=refresh_at,
+        deadlines=deadlines,
+    )
+
+
+async def _refuse(
+    session: AsyncSession, request: ConnectWithCredentials, reason: str, at: datetime
+) -> None:
+    who = Provider(
+        user_id=request.user_id,
+        provider_id=request.provider_id,
+        provider_slug=request.provider_slug,
+        occurred_at=at,
+    )
+    for event in (
+        ProviderConnectionAttempted(**who),
+        ProviderConnectionFailed(**who, reason=reason),
+    ):
+        await events.append_without_connection(
+            session, request.connection_id, request.user_id, event, cause()
+        )

@@ -1,0 +1,78 @@
+"""Writing down what the workflow has decided: a new status, a new name, the beginning of the end.
+
+Decides nothing: the entity's own rules are applied where the row is, in one transaction with the
+event that tells of the change. Tried again, each of them changes nothing.
+"""
+
+from datetime import datetime
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+from temporalio import activity
+
+from activities.payloads import EndConnection, PersistTransition, RenameConnection, Shown
+from activities.resources import Resources, cause
+from domain.events import ProviderDisconnectionFailed
+from domain.outcomes import Revocation
+from domain.status import ConnectionStatus
+from domain.view import Receipt
+from storage import connections, events, views
+from storage.shredding import shred
+from storage.tables import ConnectionRow
+
+
+class Transitions:
+    """The activities, and what they work with."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+
+    @activity.defn
+    async def persist_transition(self, request: PersistTransition) -> Shown:
+        """Change the status.
+
+        Raises:
+            Conflict: the entity refuses the transition.
+        """
+        async with self._resources.database.transaction() as session:
+            row = await connections.locked(session, request.connection_id)
+            at = await self._resources.clock.now(session)
+            if request.receipt is not None:
+                await _close(session, row, request.receipt, at)
+            await connections.transition(
+                session, row, request.status, request.reason, at=at, cause=cause()
+            )
+            if request.status is ConnectionStatus.DISCONNECTED:
+                await shred(session, row, at=at, cause=cause())
+            return await _shown(session, row)
+
+    @activity.defn
+    async def end_connection(self, request: EndConnection) -> Shown:
+        """Note that the end has been asked for: from the commit on no lease, claim or sync."""
+        async with self._resources.database.transaction() as session:
+            row = await connections.locked(session, request.connection_id)
+            at = await self._resources.clock.now(session)
+            await connections.end(session, row, at=at, cause=cause())
+            return await _shown(session, row)
+
+    @activity.defn
+    async def rename_connection(self, request: RenameConnection) -> Shown:
+        """Change the user's own name for the connection."""
+        async with self._resources.database.transaction() as session:
+            row = await connections.locked(session, request.connection_id)
+            at = await self._resources.clock.now(session)
+            await connections.rename(session, row, request.alias, at=at, cause=cause())
+            return await _shown(session, row)
+
+
+async def _close(session: AsyncSession, row: ConnectionRow, receipt: Receipt, at: datetime) -> None:
+    row.receipt = receipt.model_dump(mode="json")
+    if any(token.result is Revocation.GAVE_UP for token in receipt.tokens):
+        failed = ProviderDisconnectionFailed(
+            **connections.subject(row, at), reason=Revocation.GAVE_UP
+        )
+        await events.append(session, row, failed, cause())
+
+
+async def _shown(session: AsyncSession, row: ConnectionRow) -> Shown:
+    await session.flush()
+    return Shown(view=await views.get(session, row.id))

@@ -1,0 +1,308 @@
+"""The client SDK: everything an application does with connections, typed and asynchronous.
+
+Messages go to a connection's workflow; reads and leases come from PostgreSQL. Any number of these
+can run side by side. Everything raised is a ``MoorlineError``.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID, uuid4
+
+from client.authorizations import Authorizations, Received
+from client.leasing import DEFAULT_MIN_TTL, Lease, Leases
+from client.messaging import Messaging
+from domain.commands import ConnectProvider
+from domain.connection import is_valid_alias
+from domain.credentials import CredentialType, ProviderCredentials
+from domain.errors import Conflict, InvalidInput, NotFound, ProviderConnectionError, Unreachable
+from domain.explanation import Explanation, explain
+from domain.result import Failure, Result, Success
+from domain.secret import Secret
+from domain.status import ConnectionStatus
+from domain.view import ConnectionView, Receipt
+from providers.catalogue import Catalogue
+from storage import connections, events, staging, views
+from storage.database import Database, now
+from storage.tables import ConnectionRow, EventRow
+from storage.vault import Vault
+from workflows.messages import (
+    AuthorizationBegun,
+    Authorize,
+    BeginAuthorization,
+    Disconnect,
+    Message,
+    Nudge,
+    Rename,
+    Revoke,
+    StartConnection,
+)
+
+POLL_S: Final = 0.1
+BIRTH_TIMEOUT: Final = timedelta(seconds=60)
+
+
+@dataclass(frozen=True)
+class Connecting:
+    """A connection has been begun; send the user to ``url``, our own start page."""
+
+    connection_id: UUID
+    attempt_id: UUID
+    url: str
+
+
+class ConnectionsClient:
+    """Connections, as an application sees them.
+
+    Args:
+        messaging: to their workflows.
+        database, vault: where connections are read from, and tokens leased.
+        catalogue: known providers.
+    """
+
+    def __init__(
+        self, messaging: Messaging, database: Database, vault: Vault, catalogue: Catalogue
+    ) -> None:
+        self._messaging = messaging
+        self._database = database
+        self._vault = vault
+        self._catalogue = catalogue
+        self._authorizations = Authorizations(database, vault, catalogue)
+        self._leases = Leases(database, vault, self._newer_than)
+
+    # -- beginning -----------------------------------------------------------------------------
+
+    async def connect(
+        self,
+        provider_slug: str,
+        user_id: UUID,
+        *,
+        connection_id: UUID | None = None,
+        alias: str | None = None,
+    ) -> Connecting:
+        """Begin a connection; it is stored, PENDING, when this answers.
+
+        Raises:
+            NotFound: unknown provider.
+            InvalidInput: the alias is too long.
+            Conflict: there is a connection of this id already.
+            NotConfigured: the provider app's client id or secret is missing.
+        """
+        self._catalogue.get(provider_slug)
+        if not is_valid_alias(alias):
+            raise InvalidInput(ProviderConnectionError.INVALID_ALIAS)
+        start = StartConnection(
+            connection_id=connection_id or uuid4(),
+            user_id=user_id,
+            provider_slug=provider_slug,
+            alias=alias,
+        )
+        begun = await self._messaging.start_authorizing(start)
+        return Connecting(start.connection_id, begun.attempt_id, begun.url)
+
+    async def seal(
+        self,
+        connection_id: UUID,
+        secret: Mapping[str, Secret],
+        credential_type: CredentialType = CredentialType.OAUTH2,
+        expires_at: datetime | None = None,
+    ) -> ProviderCredentials:
+        """Seal credentials obtained elsewhere, for ``connect_provider`` with the same id.
+
+        Args:
+            secret: by type, see ``CredentialType``; for OAUTH2 ``access_token`` and, to be
+                refreshed, ``refresh_token``.
+            expires_at: end of the access token; None if unknown: it is refreshed at once.
+        """
+        async with self._database.transaction() as session:
+            sealed = await staging.seal(session, self._vault, connection_id, secret)
+        return ProviderCredentials(sealed, credential_type, expires_at)
+
+    async def connect_provider(
+        self, command: ConnectProvider, connection_id: UUID
+    ) -> Result[UUID, str]:
+        """Carry out ``ConnectProvider``: a connection that is born ACTIVE.
+
+        The credentials are kept before anything else happens, so that an outage later only
+        delays; repeated with the same id, it changes nothing.
+
+        Raises:
+            Unreachable: nothing was accepted; or accepted, and no worker has taken it up yet.
+        """
+        if not is_valid_alias(command.alias):
+            return Failure(error=ProviderConnectionError.INVALID_ALIAS)
+        staged_id = None
+        async with self._database.transaction() as session:
+            if await session.get(ConnectionRow, connection_id) is not None:
+                return Success(value=connection_id)
+            if command.credentials is not None:
+                staged = await staging.stage(
+                    session, self._vault, connection_id, command.credentials, await now(session)
+                )
+                staged_id = staged.id
+        start = StartConnection(
+            connection_id=connection_id,
+            user_id=command.user_id,
+            provider_id=command.provider_id,
+            provider_slug=command.provider_slug,
+            alias=command.alias,
+            imported=True,
+            staged_id=staged_id,
+        )
+        with suppress(Conflict):  # the same command has been given before
+            await self._messaging.start(start)
+        return await self._born(connection_id)
+
+    async def _born(self, connection_id: UUID) -> Result[UUID, str]:
+        over = asyncio.ensure_future(self._messaging.result(connection_id))
+        try:
+            async with asyncio.timeout(BIRTH_TIMEOUT.total_seconds()):
+                while not over.done():
+                    with suppress(NotFound):
+                        await self.view(connection_id)
+                        return Success(value=connection_id)
+                    await asyncio.wait([over], timeout=POLL_S)
+            await over
+        except Conflict as refused:
+            return Failure(error=str(refused))
+        except TimeoutError:
+            raise Unreachable("accepted, but no worker has taken it up yet") from None
+        finally:
+            over.cancel()
+        return Success(value=connection_id)
+
+    # -- authorizing ---------------------------------------------------------------------------
+
+    async def begin_authorization(self, connection_id: UUID) -> AuthorizationBegun:
+        """Begin an authorization, first or anew; any status but DISCONNECTED."""
+        return await self._messaging.ask(
+            connection_id, "begin_authorization", BeginAuthorization(), AuthorizationBegun
+        )
+
+    async def provider_url(self, attempt_id: UUID) -> str:
+        """The provider's authorize URL. Carries ``state``: for the user's browser only."""
+        return await self._authorizations.provider_url(attempt_id)
+
+    async def receive_redirect(self, redirected_url: str) -> Received:
+        """Take in what the provider sent the browser back with; then ``authorize``."""
+        return await self._authorizations.receive(redirected_url)
+
+    async def authorize(self, received: Received) -> ConnectionView:
+        """Exchange what came back.
+
+        Raises:
+            Conflict: the user declined, the provider refused, or it was interrupted; says which.
+        """
+        question = Authorize(attempt_id=received.attempt_id)
+        return await self._messaging.ask(
+            received.connection_id, "authorize", question, ConnectionView
+        )
+
+    # -- using ---------------------------------------------------------------------------------
+
+    async def lease(self, connection_id: UUID, min_ttl: timedelta = DEFAULT_MIN_TTL) -> Lease:
+        """An access token that is good for at least ``min_ttl`` (at most half its lifetime).
+
+        Raises:
+            NotFound, NeedsUser, Conflict, NotFresh, StorageFault: see ``client.leasing``.
+        """
+        return await self._leases.lease(connection_id, min_ttl)
+
+    async def refresh(self, connection_id: UUID) -> ConnectionView:
+        """Have the access token refreshed now, whatever is left of it.
+
+        Raises:
+            NeedsUser: the connection is not ACTIVE.
+            NotFresh: the provider did not give one.
+        """
+        view = await self.view(connection_id)
+        await self._messaging.refresh_now(connection_id, view.generation)
+        return await self.view(connection_id)
+
+    async def rename(self, connection_id: UUID, alias: str | None) -> ConnectionView:
+        """Change the user's own name for it; None takes the name away."""
+        if not is_valid_alias(alias):
+            raise InvalidInput(ProviderConnectionError.INVALID_ALIAS)
+        return await self._messaging.ask(
+            connection_id, "rename", Rename(alias=alias), ConnectionView
+        )
+
+    # -- ending --------------------------------------------------------------------------------
+
+    async def revoke(self, connection_id: UUID, *, actor: str | None = None) -> None:
+        """Take the grant back: no lease from REVOKED on, revoked at the provider, shredded."""
+        await self._tell_if_living(connection_id, "revoke", Revoke(actor=actor))
+
+    async def disconnect(self, connection_id: UUID, *, actor: str | None = None) -> None:
+        """End it for good. When this answers, no lease succeeds any more; the rest follows."""
+        async with self._database.transaction() as session:
+            row = await connections.locked(session, connection_id)
+            if row.status != ConnectionStatus.DISCONNECTED:
+                at = await now(session)
+                await connections.end(session, row, at=at, cause=f"disconnect-{uuid4()}")
+        await self._tell_if_living(connection_id, "disconnect", Disconnect(actor=actor))
+
+    async def nudge(self, connection_id: UUID) -> None:
+        """Have its workflow continue as new."""
+        await self._messaging.tell(connection_id, "nudge", Nudge())
+
+    async def receipt(self, connection_id: UUID) -> Receipt:
+        """What the end did at the provider and here; waits for it."""
+        return await self._messaging.result(connection_id)
+
+    # -- reading -------------------------------------------------------------------------------
+
+    async def view(self, connection_id: UUID) -> ConnectionView:
+        """The connection as anyone may see it."""
+        async with self._database.transaction() as session:
+            return await views.get(session, connection_id)
+
+    async def explain(self, connection_id: UUID) -> Explanation:
+        """The connection in plain words."""
+        async with self._database.transaction() as session:
+            return explain(await views.get(session, connection_id), await now(session))
+
+    async def list(
+        self,
+        *,
+        user_id: UUID | None = None,
+        provider_slug: str | None = None,
+        status: ConnectionStatus | None = None,
+    ) -> Sequence[ConnectionView]:
+        """Connections that match all that is given, the newest first."""
+        async with self._database.transaction() as session:
+            return await views.find(
+                session, user_id=user_id, provider_slug=provider_slug, status=status
+            )
+
+    async def events(self, connection_id: UUID) -> Sequence[EventRow]:
+        """Everything that happened to it, in order."""
+        async with self._database.transaction() as session:
+            return await events.read(session, connection_id)
+
+    async def wait_for(
+        self, connection_id: UUID, *statuses: ConnectionStatus, within: timedelta
+    ) -> ConnectionView:
+        """Until it has one of these statuses.
+
+        Raises:
+            TimeoutError: it has not, in time.
+        """
+        async with asyncio.timeout(within.total_seconds()):
+            while (view := await self.view(connection_id)).status not in statuses:
+                await asyncio.sleep(POLL_S)
+        return view
+
+    # -- within --------------------------------------------------------------------------------
+
+    async def _newer_than(self, connection_id: UUID, generation: int, min_ttl: timedelta) -> None:
+        await self._messaging.newer_than(connection_id, generation, min_ttl)
+
+    async def _tell_if_living(self, connection_id: UUID, name: str, command: Message) -> None:
+        view = await self.view(connection_id)
+        if view.status is ConnectionStatus.DISCONNECTED:
+            return
+        await self._messaging.tell(connection_id, name, command)

@@ -1,0 +1,111 @@
+"""Handing out access tokens: from PostgreSQL when they are good enough, else by one shared refresh.
+
+A lease is judged in one statement of the database, by its clock. Never an expired token, never a
+refresh token, and nothing at all from the moment a revocation or an end is stored.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from domain.errors import Conflict, NeedsUser, NotFresh, StorageFault
+from domain.explanation import WHY
+from domain.schedule import capped_min_ttl
+from domain.secret import Secret
+from domain.status import StatusReason
+from providers.token_answers import is_bearer
+from storage import leases
+from storage.credentials import SEALED_AS
+from storage.database import Database
+from storage.leases import Leasable
+from storage.vault import Vault
+
+DEFAULT_MIN_TTL: Final = timedelta(seconds=60)
+TRIES: Final = 3
+
+EnsureFresh = Callable[[UUID, int, timedelta], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Lease:
+    """An access token, and how long it can be relied on.
+
+    ``min_ttl`` is what could be promised of what was asked: at most half the token's lifetime.
+    """
+
+    access_token: Secret
+    expires_at: datetime | None
+    generation: int
+    min_ttl: timedelta
+
+
+class Leases:
+    """Leases of one process.
+
+    Args:
+        ensure_fresh: has a token newer than a generation made; raises ``NotFresh`` if it cannot.
+    """
+
+    def __init__(self, database: Database, vault: Vault, ensure_fresh: EnsureFresh) -> None:
+        self._database = database
+        self._vault = vault
+        self._ensure_fresh = ensure_fresh
+        self._refreshing: dict[tuple[UUID, int], asyncio.Task[None]] = {}
+
+    async def lease(self, connection_id: UUID, min_ttl: timedelta = DEFAULT_MIN_TTL) -> Lease:
+        """An access token that is good for at least ``min_ttl``.
+
+        Raises:
+            NotFound: no such connection.
+            NeedsUser: only the user can bring it back.
+            Conflict: it is pending, or its end has been asked for.
+            NotFresh: no token that lives long enough, for now.
+            StorageFault: the stored secret does not open.
+        """
+        for _ in range(TRIES):
+            async with self._database.transaction() as session:
+                found = await leases.read(session, connection_id)
+            promised = _judge(found, min_ttl)
+            if promised is not None:
+                return self._open(found, promised)
+            await self._refresh_once(connection_id, found.credentials.generation, min_ttl)
+        raise NotFresh("there is no token that lives long enough, for now")
+
+    async def _refresh_once(self, connection_id: UUID, generation: int, min_ttl: timedelta) -> None:
+        key = (connection_id, generation)
+        if key not in self._refreshing:
+            work = self._ensure_fresh(connection_id, generation, min_ttl)
+            task = asyncio.ensure_future(work)
+            self._refreshing[key] = task
+            task.add_done_callback(lambda _: self._refreshing.pop(key, None))
+        # One caller that gives up does not take the refresh from the others.
+        await asyncio.shield(self._refreshing[key])
+
+    def _open(self, found: Leasable, promised: timedelta) -> Lease:
+        if found.data_key is None or found.credentials.sealed is None:
+            raise StorageFault("the connection's secrets are not there")
+        generation = found.credentials.generation
+        key = self._vault.unwrap(found.data_key)
+        secret = key.open(SEALED_AS, generation, found.credentials.sealed)
+        return Lease(secret["access_token"], found.credentials.expires_at, generation, promised)
+
+
+def _judge(found: Leasable, min_ttl: timedelta) -> timedelta | None:
+    """The remaining life that can be promised; None: a newer token is needed first."""
+    connection, credentials = found.connection, found.credentials
+    if connection.ended_at is not None:
+        raise Conflict("the connection has been disconnected")
+    if not found.available:
+        reason = StatusReason(connection.reason)
+        message = f"the connection is {connection.status}: {WHY[reason]}"
+        raise NeedsUser(message, status=connection.status, reason=reason)
+    if not is_bearer(credentials.token_type):
+        raise NotFresh("the provider issues tokens of a type that cannot be handed out")
+    promised = capped_min_ttl(min_ttl, found.lifetime)
+    if found.remaining is None:
+        return promised
+    enough = found.remaining >= promised and found.remaining > timedelta(0)
+    return promised if enough else None

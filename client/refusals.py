@@ -1,0 +1,75 @@
+"""What Temporal answers, in our own words.
+
+Updates are refused by the workflow with a type that says why (``docs/messages.md``); everything
+else that can go wrong on the way is one of a few things.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from uuid import UUID
+
+from temporalio.client import (
+    WorkflowFailureError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
+
+from domain.errors import (
+    Conflict,
+    InvalidInput,
+    MoorlineError,
+    NeedsUser,
+    NotConfigured,
+    NotFound,
+    NotFresh,
+    StorageFault,
+    Unreachable,
+)
+
+_BY_TYPE: dict[str, type[MoorlineError]] = {
+    "InvalidInput": InvalidInput,
+    "NotFound": NotFound,
+    "Conflict": Conflict,
+    "Ended": Conflict,
+    "Refused": Conflict,
+    "NotAuthorized": Conflict,
+    "NotConfigured": NotConfigured,
+    "StorageFault": StorageFault,
+    "Unavailable": Unreachable,
+    "Busy": NotFresh,
+    "Draining": NotFresh,
+}
+
+
+@contextmanager
+def in_our_words(connection_id: UUID) -> Iterator[None]:
+    """Raise what goes wrong in the block below ``MoorlineError``."""
+    try:
+        yield
+    except WorkflowUpdateFailedError as failed:
+        raise translated(failed.cause) from None
+    except WorkflowUpdateRPCTimeoutOrCancelledError:
+        raise Unreachable("no worker has answered; is one running?") from None
+    except WorkflowFailureError as failed:
+        raise translated(failed.cause) from None
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            raise NotFound(f"no workflow lives for connection {connection_id}") from None
+        raise Unreachable(f"Temporal does not answer ({error.status.name})") from None
+
+
+def translated(cause: BaseException) -> MoorlineError:
+    """A refusal by the workflow as an exception of ours."""
+    if not isinstance(cause, ApplicationError):
+        return Conflict("the workflow has ended before it could answer")
+    details = cause.details[0] if cause.details else None
+    fields = details if isinstance(details, dict) else {}
+    if cause.type == "NotActive":
+        return NeedsUser(cause.message, status=fields["status"], reason=fields.get("reason"))
+    if cause.type == "NotFresh":
+        at = fields.get("retry_at")
+        return NotFresh(cause.message, retry_at=datetime.fromisoformat(at) if at else None)
+    return _BY_TYPE.get(cause.type or "", Conflict)(cause.message)

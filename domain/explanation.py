@@ -1,0 +1,199 @@
+"""A connection in plain words: how it is, since when, why, what comes next, and who must act.
+
+One pure function of the view; the command line, the workflow's query and the Temporal web UI all
+show what it says.
+"""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+from domain.outcomes import Outcome, Revocation
+from domain.status import ConnectionStatus, StatusReason
+from domain.view import ConnectionView, Receipt, Trouble
+
+
+class Actor(StrEnum):
+    """Whose turn it is."""
+
+    NOBODY = "nobody"
+    USER = "user"
+    OPERATOR = "operator"
+    PROVIDER = "provider"
+
+
+class Explanation(BaseModel):
+    """Answers to the questions people ask of a connection."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: ConnectionStatus
+    since: datetime
+    why: str
+    tried: tuple[str, ...]
+    next: str
+    next_at: datetime | None
+    who_must_act: Actor
+
+    @property
+    def text(self) -> str:
+        """All of it as a few lines."""
+        lines = [
+            f"{self.status.value.upper()} since {instant(self.since)}: {self.why}",
+            *self.tried,
+            f"Next: {self.next}",
+            WHO[self.who_must_act],
+        ]
+        return "\n".join(lines)
+
+
+WHO = {
+    Actor.NOBODY: "Nobody has to do anything.",
+    Actor.USER: "The user must act.",
+    Actor.OPERATOR: "The operator must act.",
+    Actor.PROVIDER: "The provider must recover; nobody here has to do anything.",
+}
+
+WHY = {
+    StatusReason.AUTHORIZATION_STARTED: "the user has been asked to authorize.",
+    StatusReason.AUTHORIZED: "the user authorized it.",
+    StatusReason.IMPORTED: "it was imported with credentials obtained elsewhere.",
+    StatusReason.USER_REVOKED: "the user revoked it.",
+    StatusReason.PROVIDER_REVOKED: "access was taken away at the provider.",
+    StatusReason.GRANT_EXPIRED: "the provider says the grant is no longer valid.",
+    StatusReason.REFRESH_TOKEN_EXPIRED: "the refresh token reached its known end.",
+    StatusReason.CONSENT_EXPIRED: "the user's consent reached its end.",
+    StatusReason.NOT_REFRESHABLE: "the access token ended and there is no refresh token.",
+    StatusReason.LOST_ROTATION: (
+        "the provider rotated the refresh token, its answer never reached us, and it does not "
+        "honour the old one (lost_rotation)."
+    ),
+    StatusReason.AUTHORIZATION_DENIED: "the user declined at the provider.",
+    StatusReason.AUTHORIZATION_REFUSED: "the provider refused the authorization.",
+    StatusReason.AUTHORIZATION_TIMEOUT: "the time to authorize ran out.",
+    StatusReason.EXCHANGE_INTERRUPTED: "the exchange of the authorization code was interrupted.",
+    StatusReason.UNUSABLE_ANSWER: "the provider's answer could not be used.",
+    StatusReason.APP_MISCONFIGURED: "the provider refuses our client id or secret.",
+    StatusReason.USER_DISCONNECTED: "the user disconnected it.",
+    StatusReason.OPERATOR_CANCELLED: "an operator cancelled it.",
+    StatusReason.ABANDONED: "nobody came back to it within the retention time.",
+}
+
+CAUSE = {
+    Outcome.TRANSIENT: "the provider cannot be reached or answers with an error of its own",
+    Outcome.RATE_LIMITED: "the provider asks us to slow down",
+    Outcome.AMBIGUOUS: "the provider's answer was lost on the way; the same token is shown again",
+    Outcome.PROTOCOL_ERROR: "the provider's answer is neither tokens nor an OAuth error",
+    Outcome.APP_MISCONFIGURED: "the provider refuses our client id or secret, or our entry for it",
+    Outcome.STORAGE_FAULT: "the stored credentials do not open with the keys we have",
+    Outcome.UNAVAILABLE: "our own database or workers were away",
+}
+
+WHO_MENDS = {
+    Outcome.APP_MISCONFIGURED: Actor.OPERATOR,
+    Outcome.STORAGE_FAULT: Actor.OPERATOR,
+    Outcome.UNAVAILABLE: Actor.OPERATOR,
+}
+
+
+def explain(view: ConnectionView, now: datetime) -> Explanation:
+    """What there is to say about a connection ``now``."""
+    following, at, who = _next(view, now)
+    return Explanation(
+        status=view.status,
+        since=view.since,
+        why=WHY[view.reason],
+        tried=(*_tried(view), *_receipt(view.receipt)),
+        next=following,
+        next_at=at,
+        who_must_act=who,
+    )
+
+
+def instant(at: datetime) -> str:
+    """An instant for people."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _next(view: ConnectionView, now: datetime) -> tuple[str, datetime | None, Actor]:
+    if view.ending:
+        return (
+            "tokens are revoked at the provider, then all secrets are destroyed.",
+            None,
+            Actor.NOBODY,
+        )
+    match view.status:
+        case ConnectionStatus.PENDING:
+            return _next_pending(view)
+        case ConnectionStatus.ACTIVE if view.trouble is not None:
+            return _next_degraded(view.trouble, view.expires_at, now)
+        case ConnectionStatus.ACTIVE:
+            return _next_active(view)
+        case ConnectionStatus.DISCONNECTED:
+            return "nothing; this connection is over. A new one can be made.", None, Actor.NOBODY
+        case _:
+            return "the user authorizes again; the connection keeps its id.", None, Actor.USER
+
+
+def _next_pending(view: ConnectionView) -> tuple[str, datetime | None, Actor]:
+    if view.attempt is None:
+        return "an authorization is begun.", None, Actor.USER
+    until = view.attempt.expires_at
+    if view.attempt.reason is not None:
+        why = WHY[view.attempt.reason]
+        return f"the last attempt failed: {why} The user may try again.", until, Actor.USER
+    return f"the user authorizes at the provider until {instant(until)}.", until, Actor.USER
+
+
+def _next_active(view: ConnectionView) -> tuple[str, datetime | None, Actor]:
+    token = f"access token {view.generation}"
+    ends = (
+        f"{token} ends {instant(view.expires_at)}"
+        if view.expires_at
+        else f"{token} has no known end"
+    )
+    if view.refresh_at is None:
+        who = Actor.USER if view.expires_at else Actor.NOBODY
+        return (
+            f"{ends} and cannot be refreshed; then the user must authorize again.",
+            view.expires_at,
+            who,
+        )
+    return f"{ends}; it is refreshed {instant(view.refresh_at)}.", view.refresh_at, Actor.NOBODY
+
+
+def _next_degraded(
+    trouble: Trouble, expires_at: datetime | None, now: datetime
+) -> tuple[str, datetime | None, Actor]:
+    when = f"at {instant(trouble.retry_at)}" if trouble.retry_at else "soon"
+    over = expires_at is not None and expires_at <= now
+    token = "has ended: no token can be handed out until then" if over else "still works"
+    who = WHO_MENDS.get(trouble.cause, Actor.PROVIDER)
+    return f"refresh is tried again {when}; the access token {token}.", trouble.retry_at, who
+
+
+def _tried(view: ConnectionView) -> tuple[str, ...]:
+    if view.trouble is None:
+        return ()
+    times = "once" if view.trouble.failures == 1 else f"{view.trouble.failures} times"
+    since = instant(view.trouble.since)
+    return (f"Degraded since {since}: refresh failed {times}, {CAUSE[view.trouble.cause]}.",)
+
+
+def _receipt(receipt: Receipt | None) -> tuple[str, ...]:
+    if receipt is None:
+        return ()
+    done = [f"{entry.token}: {_fate(entry.result, entry.dies_at)}" for entry in receipt.tokens]
+    kept = "all secrets are destroyed" if receipt.shredded else "secrets are still kept"
+    return (f"At the provider: {'; '.join(done) or 'nothing was held'}. Here: {kept}.",)
+
+
+def _fate(result: Revocation, dies_at: datetime | None) -> str:
+    words = {
+        Revocation.REVOKED: "revoked",
+        Revocation.UNSUPPORTED: "the provider cannot revoke it",
+        Revocation.GAVE_UP: "the provider has not confirmed its revocation",
+        Revocation.UNCERTAIN: "uncertain",
+    }[result]
+    return f"{words}, it dies by itself {instant(dies_at)}" if dies_at else words

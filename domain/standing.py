@@ -1,0 +1,85 @@
+"""How a connection's credentials stand at one instant: what holds, until when, what comes next.
+
+Durations, not instants, are what a workflow acts on: so its clock is never compared with the
+clock of the database that stored the token.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from domain.deadlines import (
+    REASON_WHEN_PASSED,
+    Deadline,
+    access_token_end,
+    reauthorize_by,
+)
+from domain.schedule import KEEP_ALIVE, refresh_after
+from domain.status import StatusReason
+
+
+class Standing(BaseModel):
+    """What a workflow needs to know of credentials it never sees.
+
+    Attributes:
+        generation: which credentials; 0 = none yet.
+        expires_at: end of the access token, None if nobody said.
+        lifetime: how long the access token lives in all, None if nobody said.
+        refresh_in: when to refresh next; None = it cannot be refreshed.
+        ends_in, ends_because: when the grant itself ends, if that is known.
+        reauthorize_by: the same as an instant, for people.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    generation: int
+    expires_at: datetime | None = None
+    lifetime: timedelta | None = None
+    refresh_in: timedelta | None = None
+    ends_in: timedelta | None = None
+    ends_because: StatusReason | None = None
+    reauthorize_by: datetime | None = None
+
+
+def next_refresh(
+    connection_id: UUID,
+    deadlines: Iterable[Deadline],
+    sent_at: datetime,
+    keep_alive: timedelta = KEEP_ALIVE,
+) -> datetime:
+    """When tokens that were asked for at ``sent_at`` are to be refreshed."""
+    end = access_token_end(deadlines)
+    lifetime = None if end is None else end - sent_at
+    return sent_at + refresh_after(connection_id, lifetime, keep_alive)
+
+
+def standing(
+    generation: int,
+    deadlines: tuple[Deadline, ...],
+    *,
+    sent_at: datetime,
+    refresh_at: datetime | None,
+    now: datetime,
+) -> Standing:
+    """How credentials stand ``now``.
+
+    ``refresh_at`` None means that they cannot be refreshed: then the grant ends with the access
+    token.
+    """
+    end = access_token_end(deadlines)
+    must_act = reauthorize_by(deadlines)
+    ends_at = must_act.at if must_act else None
+    because = REASON_WHEN_PASSED[must_act.kind] if must_act else None
+    if refresh_at is None and end is not None and (ends_at is None or end < ends_at):
+        ends_at, because = end, StatusReason.NOT_REFRESHABLE
+    return Standing(
+        generation=generation,
+        expires_at=end,
+        lifetime=None if end is None else end - sent_at,
+        refresh_in=None if refresh_at is None else max(refresh_at - now, timedelta(0)),
+        ends_in=None if ends_at is None else max(ends_at - now, timedelta(0)),
+        ends_because=because,
+        reauthorize_by=ends_at,
+    )

@@ -1,0 +1,101 @@
+"""One request, sent at most once, and an honest account of what became of it.
+
+After a token request the question is not only "what did they answer" but "may they have acted":
+so this module tells apart what was never sent, what was answered in full, and everything between.
+It follows no redirect, retries nothing, keeps no connection (a stale one would turn "never sent"
+into "who knows"), reads no proxy from the environment, and stops reading after 1 MiB.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import httpx
+
+LONGEST_BODY = 1 << 20
+CONNECT_TIMEOUT = timedelta(seconds=5)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A complete answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class NoReply:
+    """No complete answer. ``sent``: whether any byte of the request may have left."""
+
+    sent: bool
+
+
+class _TooLate(Exception):
+    """The caller withdrew permission in the moment before the first byte."""
+
+
+def new_http_client() -> httpx.AsyncClient:
+    """The client every provider is called with; close it when done."""
+    return httpx.AsyncClient(
+        follow_redirects=False,
+        trust_env=False,
+        limits=httpx.Limits(max_keepalive_connections=0),
+        headers={"accept": "application/json", "accept-encoding": "identity"},
+    )
+
+
+async def post_form(
+    http: httpx.AsyncClient,
+    url: str,
+    form: Mapping[str, str],
+    *,
+    headers: Mapping[str, str],
+    within: timedelta,
+    may_send: Callable[[], bool] = lambda: True,
+) -> Reply | NoReply:
+    """POST a form once, all of it ``within`` a time: connecting, sending, reading the answer.
+
+    ``may_send`` is asked when the connection stands, directly before the first byte of the
+    request: a process that was frozen on the way here can still hold back.
+    """
+    sent = False
+
+    async def trace(event: str, _info: object) -> None:
+        nonlocal sent
+        if event.endswith("send_request_headers.started"):
+            if not may_send():
+                raise _TooLate
+            sent = True
+
+    request = http.build_request(
+        "POST",
+        url,
+        data=dict(form),
+        headers=dict(headers),
+        timeout=httpx.Timeout(within.total_seconds(), connect=CONNECT_TIMEOUT.total_seconds()),
+        extensions={"trace": trace},
+    )
+    try:
+        async with asyncio.timeout(within.total_seconds()):
+            response = await http.send(request, stream=True)
+            try:
+                body = await _read(response)
+            finally:
+                await response.aclose()
+    except (httpx.HTTPError, _TooLate, TimeoutError):
+        return NoReply(sent=sent)
+    if body is None:
+        return NoReply(sent=True)
+    return Reply(response.status_code, response.headers, body)
+
+
+async def _read(response: httpx.Response) -> bytes | None:
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > LONGEST_BODY:
+            return None
+    return bytes(body)

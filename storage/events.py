@@ -1,0 +1,104 @@
+"""The event log: audit trail and outbox in one, written with the change it tells of.
+
+Each event of a connection carries a sequence number without gaps and a hash over its
+predecessors. The chain shows tampering by anyone who cannot rewrite all of it; against the owner
+of the database it proves nothing unless its head is exported somewhere else.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import fields
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from domain.events import DomainEvent
+from storage.tables import ConnectionRow, EventRow
+
+_COLUMNS: Final = {"event_id", "occurred_at", "user_id", "connection_id"}
+
+
+async def append(
+    session: AsyncSession, connection: ConnectionRow, event: DomainEvent, cause: str
+) -> None:
+    """Record an event of a connection whose row is locked; once per cause, however often called."""
+    cause = f"{cause}/{type(event).__name__}"
+    if await is_recorded(session, connection.id, cause):
+        return
+    row = _row(connection.id, connection.user_id, event, cause)
+    connection.event_seq += 1
+    connection.event_chain = _link(connection.event_chain, row)
+    row.seq, row.chain = connection.event_seq, connection.event_chain
+    session.add(row)
+
+
+async def append_without_connection(
+    session: AsyncSession, connection_id: UUID, user_id: UUID, event: DomainEvent, cause: str
+) -> None:
+    """Record an event of a command that was refused: there is no connection, hence no chain."""
+    cause = f"{cause}/{type(event).__name__}"
+    if not await is_recorded(session, connection_id, cause):
+        session.add(_row(connection_id, user_id, event, cause))
+
+
+async def is_recorded(session: AsyncSession, connection_id: UUID, cause: str) -> bool:
+    """Whether this cause has been recorded: then its change has been made, too."""
+    query = select(EventRow.event_id).where(
+        EventRow.connection_id == connection_id, EventRow.cause == cause
+    )
+    return (await session.exec(query)).first() is not None
+
+
+async def read(session: AsyncSession, connection_id: UUID) -> list[EventRow]:
+    """All events of a connection, in order."""
+    query = select(EventRow).where(EventRow.connection_id == connection_id)
+    return list((await session.exec(query.order_by(col(EventRow.position)))).all())
+
+
+def is_intact(rows: Iterable[EventRow]) -> bool:
+    """Whether the events of one connection are all there, in order, and unchanged."""
+    chain = b""
+    for number, row in enumerate(rows, start=1):
+        chain = _link(chain, row)
+        if row.seq != number or row.chain != chain:
+            return False
+    return True
+
+
+def _row(connection_id: UUID, user_id: UUID, event: DomainEvent, cause: str) -> EventRow:
+    data = {
+        field.name: _plain(getattr(event, field.name))
+        for field in fields(event)
+        if field.name not in _COLUMNS
+    }
+    return EventRow(
+        event_id=event.event_id,
+        connection_id=connection_id,
+        user_id=user_id,
+        cause=cause,
+        type=type(event).__name__,
+        occurred_at=event.occurred_at,
+        data=data,
+    )
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, UUID | datetime) else value
+
+
+def _link(previous: bytes, row: EventRow) -> bytes:
+    facts = [
+        str(row.event_id),
+        str(row.connection_id),
+        str(row.user_id),
+        row.cause,
+        row.type,
+        row.occurred_at.timestamp(),
+        row.data,
+    ]
+    canonical = json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()
+    return hashlib.sha256(previous + hashlib.sha256(canonical).digest()).digest()

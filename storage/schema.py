@@ -1,0 +1,87 @@
+"""Bringing a database to the shape of ``storage.tables``, and refusing one that is not.
+
+A migration is one transaction under an advisory lock: it happens whole or not at all, and two
+that are started at once happen one after the other.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect, text
+from sqlmodel import SQLModel
+
+from domain.errors import NotConfigured
+from storage.database import Database
+
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
+_LOCK: Final = 0x4D4F4F52  # "MOOR"
+
+
+async def migrate(database: Database) -> str:
+    """Upgrade to the newest revision; answers which one that is."""
+    async with database.transaction() as session:
+        connection = await session.connection()
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        await connection.run_sync(_upgrade)
+    return newest_revision()
+
+
+async def check(database: Database) -> None:
+    """Refuse to work on a database of another shape.
+
+    Raises:
+        NotConfigured: it was never migrated, is older or newer than this program, or lacks tables.
+    """
+    async with database.transaction() as session:
+        connection = await session.connection()
+        revision, missing = await connection.run_sync(_inspect)
+    if revision is None:
+        raise NotConfigured("the database has no tables yet: run `moorline migrate`")
+    known = {script.revision for script in _scripts().walk_revisions()}
+    if revision not in known:
+        raise NotConfigured(
+            f"the database is at revision {revision}, newer than this program: upgrade Moorline"
+        )
+    if revision != newest_revision():
+        raise NotConfigured(
+            f"the database is at revision {revision}, this program needs {newest_revision()}: "
+            "run `moorline migrate`"
+        )
+    if missing:
+        raise NotConfigured(
+            f"the database says it is at revision {revision} but lacks {', '.join(missing)}: "
+            "restore it from a backup, or drop it and run `moorline migrate`"
+        )
+
+
+def newest_revision() -> str:
+    """The revision this program is written for."""
+    head = _scripts().get_current_head()
+    assert head is not None  # there is at least one migration
+    return head
+
+
+def _upgrade(connection: Connection) -> None:
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _inspect(connection: Connection) -> tuple[str | None, list[str]]:
+    revision = MigrationContext.configure(connection).get_current_revision()
+    present = set(inspect(connection).get_table_names())
+    return revision, sorted(set(SQLModel.metadata.tables) - present)
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return config
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())

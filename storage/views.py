@@ -1,0 +1,99 @@
+"""Reading connections for people and programs, without their secrets."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from domain.errors import NotFound
+from domain.outcomes import Outcome
+from domain.status import ConnectionStatus, StatusReason
+from domain.view import Attempt, ConnectionView, Receipt, Trouble
+from storage import attempts
+from storage.tables import AttemptRow, ConnectionRow, CredentialsRow
+
+Pair = tuple[ConnectionRow, CredentialsRow]
+
+
+async def get(session: AsyncSession, connection_id: UUID) -> ConnectionView:
+    """One connection.
+
+    Raises:
+        NotFound: there is none.
+    """
+    query = (
+        select(ConnectionRow, CredentialsRow)
+        .join(CredentialsRow)
+        .where(ConnectionRow.id == connection_id)
+    )
+    pair = (await session.exec(query)).first()
+    if pair is None:
+        raise NotFound(f"no connection {connection_id}")
+    return _view(pair, await attempts.newest(session, connection_id))
+
+
+async def find(
+    session: AsyncSession,
+    *,
+    user_id: UUID | None = None,
+    provider_slug: str | None = None,
+    status: ConnectionStatus | None = None,
+    limit: int = 1000,
+) -> Sequence[ConnectionView]:
+    """Connections that match all that is given, the newest first; attempts are left out."""
+    query = select(ConnectionRow, CredentialsRow).join(CredentialsRow)
+    if user_id is not None:
+        query = query.where(ConnectionRow.user_id == user_id)
+    if provider_slug is not None:
+        query = query.where(ConnectionRow.provider_slug == provider_slug)
+    if status is not None:
+        query = query.where(ConnectionRow.status == status)
+    pairs = await session.exec(query.order_by(col(ConnectionRow.created_at).desc()).limit(limit))
+    return [_view(pair, None) for pair in pairs.all()]
+
+
+def _view(pair: Pair, attempt: AttemptRow | None) -> ConnectionView:
+    row, credentials = pair
+    status = ConnectionStatus(row.status)
+    live = status is ConnectionStatus.ACTIVE and row.ended_at is None
+    return ConnectionView(
+        connection_id=row.id,
+        user_id=row.user_id,
+        provider_slug=row.provider_slug,
+        alias=row.alias,
+        status=status,
+        reason=StatusReason(row.reason),
+        since=row.status_since,
+        ending=row.ended_at is not None and status is not ConnectionStatus.DISCONNECTED,
+        generation=credentials.generation,
+        expires_at=credentials.expires_at if live else None,
+        refresh_at=credentials.refresh_at if live else None,
+        reauthorize_by=row.reauthorize_by if live else None,
+        trouble=_trouble(row),
+        attempt=None if attempt is None else _attempt(attempt),
+        receipt=None if row.receipt is None else Receipt.model_validate(row.receipt),
+        connected_at=row.connected_at,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def _trouble(row: ConnectionRow) -> Trouble | None:
+    if row.degraded_since is None or row.degraded_cause is None:
+        return None
+    return Trouble(
+        since=row.degraded_since,
+        cause=Outcome(row.degraded_cause),
+        failures=row.failures,
+        retry_at=row.retry_at,
+    )
+
+
+def _attempt(row: AttemptRow) -> Attempt:
+    return Attempt(
+        attempt_id=row.id,
+        status=row.status,
+        reason=None if row.reason is None else StatusReason(row.reason),
+        expires_at=row.expires_at,
+    )

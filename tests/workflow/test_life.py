@@ -1,0 +1,146 @@
+"""A connection's life on real parts: Temporal, PostgreSQL, and a provider spoken to over HTTP."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from domain.commands import ConnectProvider, ConnectProviderError
+from domain.errors import Conflict, NeedsUser, NotFound
+from domain.result import Failure, Success
+from domain.secret import Secret
+from domain.status import ConnectionStatus, StatusReason
+from tests.world import World, until
+
+
+async def test_a_connection_becomes_active_by_a_real_login(living: World) -> None:
+    view = await living.connected()
+    assert view.status is ConnectionStatus.ACTIVE
+    assert view.reason is StatusReason.AUTHORIZED
+    assert view.generation == 1
+    lease = await living.connections.lease(view.connection_id)
+    assert lease.access_token.reveal().startswith("mlcanary-at-")
+
+
+async def test_access_tokens_are_refreshed_before_they_end(living: World) -> None:
+    await living.behave(access_ttl_s=4)
+    view = await living.connected()
+
+    async def third_generation() -> bool:
+        return (await living.connections.view(view.connection_id)).generation >= 4
+
+    await until(third_generation)
+    refreshes = await living.refreshes()
+    assert all(entry.presented == "current" for entry in refreshes)
+    assert all(entry.status == 200 for entry in refreshes)
+
+
+async def test_a_revoked_connection_is_revoked_at_the_provider_and_shredded(living: World) -> None:
+    view = await living.connected()
+    await living.connections.revoke(view.connection_id)
+    await living.becomes(view.connection_id, ConnectionStatus.REVOKED)
+
+    async def shredded() -> bool:
+        receipt = (await living.connections.view(view.connection_id)).receipt
+        return receipt is not None and receipt.shredded
+
+    await until(shredded)
+    view = await living.connections.view(view.connection_id)
+    assert view.receipt is not None
+    assert {(t.token, t.result) for t in view.receipt.tokens} == {
+        ("refresh_token", "revoked"),
+        ("access_token", "revoked"),
+    }
+    (grant,) = [g for g in await living.sandbox.grants() if g.client_id == living.client_id]
+    assert grant.revoked_by == "client"
+
+
+async def test_a_revoked_connection_comes_back_under_the_same_id(living: World) -> None:
+    view = await living.connected()
+    await living.connections.revoke(view.connection_id)
+    await living.becomes(view.connection_id, ConnectionStatus.REVOKED)
+    begun = await living.connections.begin_authorization(view.connection_id)
+    url = await living.connections.provider_url(begun.attempt_id)
+    received = await living.connections.receive_redirect(await living.sandbox.authorize(url))
+    again = await living.connections.authorize(received)
+    assert again.connection_id == view.connection_id
+    assert again.status is ConnectionStatus.ACTIVE
+    assert again.connected_at == view.connected_at
+
+
+async def test_a_disconnected_connection_is_over(living: World) -> None:
+    view = await living.connected()
+    await living.connections.disconnect(view.connection_id)
+    receipt = await living.connections.receipt(view.connection_id)
+    assert receipt.shredded
+    assert {t.result for t in receipt.tokens} == {"revoked"}
+    view = await living.connections.view(view.connection_id)
+    assert view.status is ConnectionStatus.DISCONNECTED
+    assert await living.event_types(view.connection_id) == [
+        "ProviderConnectionAttempted",
+        "ProviderConnectionSucceeded",
+        "ProviderDisconnectionAttempted",
+        "ProviderDisconnectionSucceeded",
+        "CredentialsShredded",
+    ]
+
+
+async def test_a_user_who_declines_fails_the_connection(living: World) -> None:
+    begun = await living.connections.connect(living.slug, living.user_id)
+    received = await living.connections.receive_redirect(await living.consent(begun, "deny"))
+    with pytest.raises(Conflict, match="declined"):
+        await living.connections.authorize(received)
+    view = await living.connections.view(begun.connection_id)
+    assert (view.status, view.reason) == ("failed", "authorization_denied")
+
+
+async def test_access_taken_away_at_the_provider_is_found_at_the_next_refresh(
+    living: World,
+) -> None:
+    view = await living.connected()
+    (grant,) = [g for g in await living.sandbox.grants() if g.client_id == living.client_id]
+    await living.sandbox.take_away(grant.id)
+    with pytest.raises(NeedsUser):
+        await living.connections.refresh(view.connection_id)
+    view = await living.connections.view(view.connection_id)
+    assert (view.status, view.reason) == ("revoked", "provider_revoked")
+
+
+async def test_imported_credentials_are_leased_and_refreshed(living: World) -> None:
+    minted = await living.sandbox.mint(living.client_id)
+    secret = {
+        "access_token": Secret(minted.access_token),
+        "refresh_token": Secret(minted.refresh_token or ""),
+    }
+    connection_id = uuid4()
+    credentials = await living.connections.seal(
+        connection_id, secret, expires_at=datetime.now(UTC) + timedelta(hours=1)
+    )
+    command = ConnectProvider(
+        user_id=living.user_id,
+        provider_id=uuid4(),
+        provider_slug=living.slug,
+        credentials=credentials,
+    )
+    assert await living.connections.connect_provider(command, connection_id) == Success(
+        value=connection_id
+    )
+    lease = await living.connections.lease(connection_id)
+    assert lease.access_token.reveal() == minted.access_token
+    view = await living.connections.refresh(connection_id)
+    assert view.generation == 2
+
+
+async def test_a_refused_import_leaves_its_two_events(living: World) -> None:
+    connection_id = uuid4()
+    command = ConnectProvider(
+        user_id=living.user_id, provider_id=uuid4(), provider_slug=living.slug, credentials=None
+    )
+    result = await living.connections.connect_provider(command, connection_id)
+    assert result == Failure(error=ConnectProviderError.INVALID_CREDENTIALS)
+    assert await living.event_types(connection_id) == [
+        "ProviderConnectionAttempted",
+        "ProviderConnectionFailed",
+    ]
+    with pytest.raises(NotFound):
+        await living.connections.view(connection_id)

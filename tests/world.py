@@ -1,0 +1,238 @@
+"""A whole world for one test: its own database, keys, provider app, task queue and worker.
+
+Servers are shared by the session; nothing else is, so tests may run in any order.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+import asyncpg
+import yaml
+from pydantic import JsonValue
+from temporalio.client import Client, HeaderCodecBehavior
+from temporalio.worker import Worker
+
+from activities.resources import Resources
+from client.codec import EncryptionCodec
+from client.connections import Connecting, ConnectionsClient
+from client.messaging import Messaging
+from client.temporal import data_converter
+from domain.status import ConnectionStatus
+from domain.view import ConnectionView
+from moorline.assembly import new_worker
+from providers.catalogue import Catalogue
+from providers.sandbox.clients import Registration
+from providers.sandbox.ledger import Entry
+from providers.sandbox.remote import Remote
+from providers.transport import new_http_client
+from storage import schema
+from storage.database import Database
+from storage.keyring import Keyring, new_key
+from storage.vault import Vault
+
+T = TypeVar("T")
+
+REDIRECT_URI = "http://127.0.0.1:8400/callback"
+WITHIN = timedelta(seconds=30)
+
+
+@dataclass
+class Servers:
+    """What the session shares."""
+
+    temporal_address: str
+    metrics_url: str
+    database_url: str
+    sandbox: Remote
+
+
+@dataclass
+class World:
+    """Everything one test works with."""
+
+    servers: Servers
+    database: Database
+    vault: Vault
+    codec: EncryptionCodec
+    temporal: Client
+    catalogue: Catalogue
+    resources: Resources
+    connections: ConnectionsClient
+    messaging: Messaging
+    client_id: str
+    slug: str
+    task_queue: str
+    folder: Path
+    user_id: UUID = field(default_factory=uuid4)
+
+    @property
+    def sandbox(self) -> Remote:
+        return self.servers.sandbox
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[Worker]:
+        """A worker runs for as long as the block does."""
+        worker = new_worker(
+            self.temporal,
+            self.task_queue,
+            self.resources,
+            graceful_shutdown=timedelta(seconds=30),
+        )
+        async with worker:
+            yield worker
+
+    async def behave(self, **fields: JsonValue) -> None:
+        await self.sandbox.behave(self.client_id, **fields)
+
+    async def plant(self, endpoint: str, kind: str, **fields: JsonValue) -> str:
+        """A fault for this test's provider app only."""
+        return await self.sandbox.plant(endpoint, kind, client_id=self.client_id, **fields)  # type: ignore[arg-type]
+
+    async def log(self, endpoint: str = "token") -> list[Entry]:
+        """What the provider itself saw of this test's app."""
+        entries = await self.sandbox.log(endpoint=endpoint)  # type: ignore[arg-type]
+        return [entry for entry in entries if entry.client_id == self.client_id]
+
+    async def refreshes(self) -> list[Entry]:
+        return [entry for entry in await self.log() if entry.grant_type == "refresh_token"]
+
+    async def consent(self, begun: Connecting, decision: str = "allow") -> str:
+        """What a person does in the browser; where it sends them back to."""
+        url = await self.connections.provider_url(begun.attempt_id)
+        return await self.sandbox.authorize(url, decision=decision)  # type: ignore[arg-type]
+
+    async def connected(self, connection_id: UUID | None = None) -> ConnectionView:
+        """A connection that went through the provider's login and consent."""
+        begun = await self.connections.connect(self.slug, self.user_id, connection_id=connection_id)
+        received = await self.connections.receive_redirect(await self.consent(begun))
+        return await self.connections.authorize(received)
+
+    async def becomes(self, connection_id: UUID, *statuses: ConnectionStatus) -> ConnectionView:
+        return await self.connections.wait_for(connection_id, *statuses, within=WITHIN)
+
+    async def event_types(self, connection_id: UUID) -> list[str]:
+        return [row.type for row in await self.connections.events(connection_id)]
+
+
+async def until(fact: Callable[[], Awaitable[T | None]], within: timedelta = WITHIN) -> T:
+    """Wait for a fact: whatever is truthy."""
+    async with asyncio.timeout(within.total_seconds()):
+        while not (found := await fact()):
+            await asyncio.sleep(0.05)
+    return found
+
+
+@asynccontextmanager
+async def new_world(servers: Servers, folder: Path, **behaviour: JsonValue) -> AsyncIterator[World]:
+    """A world of its own; ``behaviour`` is that of its provider app."""
+    async with AsyncExitStack() as stack:
+        name = f"w{secrets.token_hex(6)}"
+        database = Database(await create_database(servers, name))
+        stack.push_async_callback(database.close)
+        http = await stack.enter_async_context(new_http_client())
+        await register(servers.sandbox, name, **behaviour)
+        catalogue = Catalogue.read(write_entry(folder, servers.sandbox.base_url, name))
+        vault = Vault(Keyring.parse(new_key("test"), "keys"))
+        codec = EncryptionCodec(Keyring.parse(new_key("test"), "payload keys"))
+        temporal = await connect_temporal(servers, codec)
+        messaging = Messaging(temporal, name)
+        yield World(
+            servers=servers,
+            database=database,
+            vault=vault,
+            codec=codec,
+            temporal=temporal,
+            catalogue=catalogue,
+            resources=Resources(database, vault, catalogue, http, REDIRECT_URI),
+            connections=ConnectionsClient(messaging, database, vault, catalogue),
+            messaging=messaging,
+            client_id=name,
+            slug=name,
+            task_queue=name,
+            folder=folder,
+        )
+
+
+async def connect_temporal(servers: Servers, codec: EncryptionCodec) -> Client:
+    return await Client.connect(
+        servers.temporal_address,
+        data_converter=data_converter(codec),
+        header_codec_behavior=HeaderCodecBehavior.CODEC,
+    )
+
+
+async def register(sandbox: Remote, client_id: str, **behaviour: JsonValue) -> None:
+    registration = Registration.model_validate(
+        {
+            "secret": f"mlcanary-secret-{client_id}",
+            "redirect_uris": ["http://127.0.0.1/callback"],
+            "behaviour": behaviour,
+        }
+    )
+    await sandbox.register(client_id, registration)
+
+
+def write_entry(folder: Path, base_url: str, name: str, **changes: JsonValue) -> Path:
+    """A provider entry for an app of the sandbox; the folder it is in."""
+    entry: dict[str, object] = {
+        "slug": name,
+        "name": "Sandbox",
+        "type": "oauth2",
+        "authorize_url": f"{base_url}/authorize",
+        "token_url": f"{base_url}/token",
+        "revoke_url": f"{base_url}/revoke",
+        "issuer": base_url,
+        "sends_iss": True,
+        "client_id": name,
+        "client_secret": f"mlcanary-secret-{name}",
+        "scopes": ["profile"],
+        "refusals": [
+            {
+                "fields": {"error": "invalid_grant", "error_subtype": "access_revoked"},
+                "outcome": "access_revoked",
+            }
+        ],
+        **changes,
+    }
+    (folder / f"{name}.yaml").write_text(yaml.safe_dump(entry))
+    return folder
+
+
+async def create_database(servers: Servers, name: str) -> str:
+    """A migrated database of this name, copied from one that was migrated before."""
+    async with _administrator(servers) as connection:
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    return _url(servers, name)
+
+
+TEMPLATE = "migrated"
+
+
+async def create_template(servers: Servers) -> None:
+    async with _administrator(servers) as connection:
+        await connection.execute(f"CREATE DATABASE {TEMPLATE}")
+    database = Database(_url(servers, TEMPLATE))
+    await schema.migrate(database)
+    await database.close()
+
+
+def _url(servers: Servers, name: str) -> str:
+    return urlsplit(servers.database_url)._replace(path=f"/{name}").geturl()
+
+
+@asynccontextmanager
+async def _administrator(servers: Servers) -> AsyncIterator[asyncpg.Connection]:
+    url = servers.database_url.replace("+asyncpg", "")
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()

@@ -1,0 +1,355 @@
+"""The life of a connection, from PENDING to DISCONNECTED: one workflow, for years.
+
+``run`` is a loop over the status. Handlers (``workflows.conversation``) only record; one method
+waits; one method changes the status. A call to the provider is a *job* that runs beside the loop,
+one at a time, so that nothing a user says has to wait for a provider. No secret passes through
+here, ever.
+"""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import NoReturn
+
+from pydantic import ValidationError
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+
+from activities.payloads import Authenticated, Refreshed, RevokedAtProvider
+from domain.outcomes import Outcome
+from domain.status import FAILS_PENDING, ConnectionStatus, StatusReason
+from domain.view import Attempt, Receipt
+from workflows import deeds, renewal
+from workflows.conversation import Conversation
+from workflows.life import Life
+from workflows.messages import (
+    AuthorizationBegun,
+    Disconnect,
+    Nudge,
+    Rename,
+    Revoke,
+    StartConnection,
+)
+from workflows.renewal import Carried
+from workflows.visibility import Visibility
+
+
+@workflow.defn(failure_exception_types=[ValidationError])
+class ConnectionWorkflow(Conversation):
+    """One connection's life."""
+
+    @workflow.init
+    def __init__(self, start: StartConnection | None = None) -> None:
+        super().__init__()
+        self._nudged = False
+        self._visibility = Visibility()
+        if start is not None and start.carried is not None:
+            carried = renewal.resumed(start.carried)
+            self._life, self._inbox = carried.life, carried.inbox
+            self._visibility = Visibility(carried.entry)
+
+    @workflow.run
+    async def run(self, start: StartConnection | None = None) -> Receipt:
+        """Live until DISCONNECTED; the result says what was revoked where."""
+        living = asyncio.create_task(self._live(start))
+        while True:
+            try:
+                receipt = await asyncio.shield(living)
+                break
+            except asyncio.CancelledError:
+                if living.done():
+                    raise
+                self._hear(Disconnect(by_operator=True))
+        return receipt or self._continue_as_new(start)
+
+    async def _live(self, start: StartConnection | None) -> Receipt | None:
+        """The loop. None: its history has become long, and it is to continue as new."""
+        if self._life is None:
+            await self._adopt(start)
+        while self.life.status is not ConnectionStatus.DISCONNECTED:
+            await self._wait()
+            await self._heed()
+            await self._conclude()
+            match self.life.status:
+                case _ if self.life.ending:
+                    await self._end()
+                case ConnectionStatus.PENDING:
+                    await self._await_authorization()
+                case ConnectionStatus.ACTIVE:
+                    await self._keep_fresh()
+                case _:
+                    await self._await_the_user()
+            if await self._is_to_be_renewed():
+                return None
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return self._receipt()
+
+    async def _adopt(self, start: StartConnection | None) -> None:
+        """First of all: find out whose life this is, and refuse what does not fit."""
+        refusal: str | None = "a connection needs connection_id, user_id and provider_slug"
+        if start is not None:
+            adopted = await deeds.adopt(start)
+            refusal = adopted.refusal
+            if adopted.view is not None:
+                self._life = Life.begin(adopted, workflow.now())
+                self._visibility.index(self.life.view)
+                return
+        self._refusal = refusal or "there is no such connection"
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        raise ApplicationError(self._refusal, type="Refused", non_retryable=True)
+
+    # -- one arm for each part of a life -------------------------------------------------------
+
+    async def _await_authorization(self) -> None:
+        """PENDING: the user is at the provider, for as long as the window is open."""
+        self._start_asked_job()
+        if self._job is None and is_past(self.life.give_up_at):
+            await self._become(ConnectionStatus.FAILED, StatusReason.AUTHORIZATION_TIMEOUT)
+
+    async def _keep_fresh(self) -> None:
+        """ACTIVE: refresh before expiry, until the grant itself ends."""
+        self._start_asked_job()
+        if self._job is None and is_past(self.life.ends_at):
+            await self._become(ConnectionStatus.EXPIRED, self.life.ends_because)
+        elif self._job is None and is_past(self.life.refresh_at):
+            self._job = deeds.start_refresh(self.life.view)
+
+    async def _await_the_user(self) -> None:
+        """EXPIRED, REVOKED or FAILED: only the user can bring it back; not for ever."""
+        self._start_asked_job()
+        if self._job is None and is_past(self.life.give_up_at):
+            await self._begin_end(StatusReason.ABANDONED)
+
+    async def _end(self) -> None:
+        """Ending: revoke what is held, destroy the secrets, and only then it is over."""
+        self._start_asked_job()
+        if self._job is None and self.life.revocation is None:
+            await self._become(ConnectionStatus.DISCONNECTED, self.life.ending)
+
+    def _start_asked_job(self) -> None:
+        """What was asked for goes before what is due by itself; revoking before all."""
+        if self._job is not None:
+            return
+        if self.life.revocation is not None:
+            if is_past(self.life.revocation.next_at):
+                self._job = deeds.start_revocation(self.life.view)
+        elif self._authorizations:
+            self._job = deeds.start_exchange(self.life.view, self._authorizations.pop(0))
+
+    # -- what users say ------------------------------------------------------------------------
+
+    async def _heed(self) -> None:
+        """Messages, oldest first; the end before all else."""
+        while self._inbox:
+            match self._inbox.pop(0):
+                case Revoke():
+                    await self._revoked_by_user()
+                case Disconnect(by_operator=by_operator):
+                    await self._begin_end(
+                        StatusReason.OPERATOR_CANCELLED
+                        if by_operator
+                        else StatusReason.USER_DISCONNECTED
+                    )
+                case Nudge():
+                    self._nudged = True
+        while self._renames:
+            await self._rename()
+        if self.life.revocation is None:
+            while self._beginnings:
+                await self._begin_authorization()
+        elif self._beginnings or self._authorizations:
+            # The user wants to come back: one last try, then the old secrets go.
+            self.life.revocation.last_try = True
+            self.life.revocation.next_at = workflow.now()
+
+    async def _revoked_by_user(self) -> None:
+        if self._job is not None:
+            self._job.stop()
+        if self.life.status is ConnectionStatus.ACTIVE:
+            await self._become(ConnectionStatus.REVOKED, StatusReason.USER_REVOKED)
+        elif self.life.status is ConnectionStatus.PENDING:
+            await self._become(ConnectionStatus.FAILED, StatusReason.USER_REVOKED)
+        if self.life.holds_secrets:
+            self.life.begin_revocation(workflow.now())
+
+    async def _begin_end(self, reason: StatusReason) -> None:
+        if self.life.ending is not None:
+            return
+        if self._job is not None:
+            self._job.stop()
+        self.life.ending = reason
+        view = await deeds.end(self.life.view.connection_id)
+        self.life.show(ending=view.ending, expires_at=None, refresh_at=None)
+        if self.life.holds_secrets:
+            self.life.begin_revocation(workflow.now())
+        self._turn_away()
+
+    async def _begin_authorization(self) -> None:
+        ask = self._beginnings.pop(0)
+        try:
+            begun = await deeds.begin_authorization(self.life.view.connection_id)
+        except ActivityError as error:
+            ask.fail_with(error)
+            return
+        until = workflow.now() + begun.window
+        self.life.show(
+            attempt=Attempt(
+                attempt_id=begun.attempt_id, status="pending", reason=None, expires_at=until
+            )
+        )
+        if self.life.status is ConnectionStatus.PENDING:
+            self.life.give_up_at = until
+        ask.answer(AuthorizationBegun(attempt_id=begun.attempt_id, url=begun.url))
+
+    async def _rename(self) -> None:
+        ask = self._renames.pop(0)
+        assert isinstance(ask.question, Rename)  # the queue holds nothing else
+        try:
+            view = await deeds.rename(self.life.view.connection_id, ask.question.alias)
+        except ActivityError as error:
+            ask.fail_with(error)
+            return
+        self.life.show(alias=view.alias)
+        ask.answer(self.life.view)
+
+    # -- what providers answer -----------------------------------------------------------------
+
+    async def _conclude(self) -> None:
+        """A job has ended: honour what it brought."""
+        if self._job is None or not self._job.handle.done():
+            return
+        job, self._job = self._job, None
+        try:
+            result = await job.handle
+        except ActivityError as error:
+            await self._lost(job, error)
+            return
+        match result:
+            case Refreshed():
+                await self._refreshed(result)
+            case Authenticated():
+                await self._authenticated(result, job)
+            case RevokedAtProvider():
+                await self._revoked_at_provider(result)
+
+    async def _refreshed(self, result: Refreshed) -> None:
+        standing = result.standing
+        if result.envelope is not None:
+            standing = (await deeds.store(result.envelope)).standing
+        if standing is not None:
+            self.life.refreshed(standing, workflow.now())
+            self._visibility.index(self.life.view)
+        elif result.ended:
+            self._hear(Disconnect())  # the row knows before the signal has come
+        elif self.life.status is not ConnectionStatus.ACTIVE:
+            return
+        elif result.outcome is Outcome.GRANT_DEAD:
+            await self._become(ConnectionStatus.EXPIRED, result.reason)
+        elif result.outcome is Outcome.ACCESS_REVOKED:
+            await self._become(ConnectionStatus.REVOKED, result.reason)
+            self.life.begin_revocation(workflow.now())
+        else:
+            self.life.struggle(result, workflow.now())
+
+    async def _authenticated(self, result: Authenticated, job: deeds.Job) -> None:
+        if result.envelope is not None:
+            result = Authenticated.of(await deeds.store(result.envelope))
+        if result.standing is not None:
+            self.life.stand(result.standing, workflow.now())
+        unusable = result.revocable and self.life.status is not ConnectionStatus.ACTIVE
+        if job.stopped or unusable:
+            self.life.holds_secrets = True
+            self.life.begin_revocation(workflow.now())
+        reason = result.reason or (StatusReason.USER_REVOKED if job.stopped else None)
+        if reason is None:
+            await self._become(ConnectionStatus.ACTIVE, StatusReason.AUTHORIZED)
+        else:
+            self.life.attempt_failed(reason)
+            if self.life.status is ConnectionStatus.PENDING and reason in FAILS_PENDING:
+                await self._become(ConnectionStatus.FAILED, reason)
+        job.answer(self.life.view, reason)
+
+    async def _revoked_at_provider(self, result: RevokedAtProvider) -> None:
+        self.life.receipt = result.tokens
+        if result.settled or not self.life.postpone_revocation(workflow.now(), result.retry_after):
+            self.life.revocation = None
+            if self.life.ending is None:
+                await self._shred()
+
+    async def _lost(self, job: deeds.Job, error: ActivityError) -> None:
+        """A job came to nothing for reasons of our own, or was stopped before it began."""
+        if job.ask is not None:
+            job.ask.fail_with(error)
+        elif self.life.revocation is not None:
+            await self._revoked_at_provider(RevokedAtProvider(settled=False))
+        elif self.life.status is ConnectionStatus.ACTIVE:
+            self.life.struggle(Refreshed(outcome=Outcome.UNAVAILABLE), workflow.now())
+
+    # -- the three things everything above comes down to ---------------------------------------
+
+    async def _become(self, status: ConnectionStatus, reason: StatusReason | None) -> None:
+        """Change the status: the only way it changes, and never without being stored."""
+        if status is not self.life.status:
+            why = reason or StatusReason.GRANT_EXPIRED
+            over = status is ConnectionStatus.DISCONNECTED
+            self.life.view = await deeds.persist(
+                self.life.view.connection_id, status, why, self._receipt() if over else None
+            )
+            self.life.settle_in(workflow.now())
+        self._visibility.index(self.life.view)
+
+    async def _shred(self) -> None:
+        """Destroy the secrets, with the receipt of what was revoked before."""
+        receipt = self._receipt()
+        await deeds.shred(receipt)
+        self.life.forget_secrets(receipt)
+
+    def _receipt(self) -> Receipt:
+        return Receipt(
+            connection_id=self.life.view.connection_id, tokens=self.life.receipt, shredded=True
+        )
+
+    async def _wait(self) -> None:
+        """Until there is something to do: the only place where the loop rests."""
+        self._visibility.show(self.life.view)
+        self._deadline.set(self.life.next_deadline)
+        await workflow.wait_condition(self._has_something_to_do)
+
+    def _has_something_to_do(self) -> bool:
+        if self._inbox or self._renames or self._may_renew():
+            return True
+        if self._beginnings and not self._waits_for_revocation():
+            return True
+        if self._job is not None:
+            return self._job.handle.done()
+        return self._deadline.due or bool(self._authorizations)
+
+    def _waits_for_revocation(self) -> bool:
+        return self.life.revocation is not None and self.life.revocation.last_try
+
+    # -- continuing as new ---------------------------------------------------------------------
+
+    def _may_renew(self) -> bool:
+        """Only between jobs, and when nobody waits for an answer."""
+        asks = self._beginnings or self._authorizations or self._renames
+        idle = self._job is None and not asks and workflow.all_handlers_finished()
+        return idle and (self._nudged or renewal.is_wanted())
+
+    async def _is_to_be_renewed(self) -> bool:
+        """Whether to continue as new, once every message that is on its way has arrived."""
+        if not self._may_renew():
+            return False
+        # A workflow task of its own: a cancellation that came with the last one would be lost.
+        await workflow.sleep(timedelta(milliseconds=1))
+        return self._may_renew()
+
+    def _continue_as_new(self, start: StartConnection | None) -> NoReturn:
+        assert start is not None  # refused otherwise
+        if workflow.cancellation_reason() is not None:
+            self._hear(Disconnect(by_operator=True))
+        carried = Carried(life=self.life, inbox=self._inbox, entry=self._visibility.entry)
+        renewal.continue_as_new(start, carried)
+
+
+def is_past(at: datetime | None) -> bool:
+    """Whether this instant has come, by the workflow's clock."""
+    return at is not None and workflow.now() >= at

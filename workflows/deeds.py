@@ -1,0 +1,180 @@
+"""What the workflow has done for it: each activity under its policy, and each job.
+
+A deed is one short transaction that the loop waits for. A job calls the provider and runs beside
+the loop; the provider's slug is its fairness key, so that one provider cannot hold up the others.
+"""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from temporalio import workflow
+from temporalio.common import Priority
+
+from activities.adopt import Adoption
+from activities.authenticate import Authentication
+from activities.begin_authorization import Authorizations
+from activities.connect_provider import Connecting
+from activities.payloads import (
+    Adopt,
+    Adopted,
+    Authenticate,
+    Authenticated,
+    BeginAuthorization,
+    Begun,
+    ConnectWithCredentials,
+    EndConnection,
+    PersistTransition,
+    RefreshCredentials,
+    Refreshed,
+    RenameConnection,
+    RevokeAtProvider,
+    RevokedAtProvider,
+    ShredCredentials,
+    StoreCredentials,
+    Stored,
+)
+from activities.policies import ASK, CALL, STORE
+from activities.refresh import Refresh
+from activities.revoke_at_provider import RevocationAtProvider
+from activities.shred_credentials import Shredding
+from activities.store_credentials import CredentialStore
+from activities.transitions import Transitions
+from domain.connection import provider_id_of
+from domain.explanation import WHY
+from domain.status import ConnectionStatus, StatusReason
+from domain.view import ConnectionView, Receipt
+from storage.credentials import Envelope
+from workflows import names
+from workflows.asks import Ask
+from workflows.messages import Authorize, StartConnection
+
+
+@dataclass
+class Job:
+    """A call to the provider that runs beside the loop.
+
+    ``stopped``: the user revoked or disconnected meanwhile. What it brings is still honoured (a
+    new token must be revoked, too), but it makes nothing ACTIVE any more.
+    """
+
+    handle: workflow.ActivityHandle[Refreshed | Authenticated | RevokedAtProvider]
+    ask: Ask[ConnectionView] | None = None
+    stopped: bool = False
+
+    def answer(self, view: ConnectionView, reason: StatusReason | None) -> None:
+        """Tell whoever asked for it: how the connection is now, or why it came to nothing."""
+        if self.ask is None:
+            return
+        if reason is None:
+            self.ask.answer(view)
+        else:
+            self.ask.fail(f"not authorized: {WHY[reason]}", "NotAuthorized", {"reason": reason})
+
+    def stop(self) -> None:
+        """Cancel what has not begun; what has, ends by itself and is waited for."""
+        self.stopped = True
+        if not self.handle.done():
+            self.handle.cancel()
+
+
+def start_refresh(view: ConnectionView) -> Job:
+    """Refresh the credentials that the view shows."""
+    request = RefreshCredentials(connection_id=view.connection_id, generation=view.generation)
+    return Job(
+        workflow.start_activity_method(
+            Refresh.refresh_credentials, request, **CALL, priority=_fair(view)
+        )
+    )
+
+
+def start_exchange(view: ConnectionView, ask: Ask[ConnectionView]) -> Job:
+    """Exchange the code of an authorization."""
+    assert isinstance(ask.question, Authorize)  # the queue holds nothing else
+    request = Authenticate(connection_id=view.connection_id, attempt_id=ask.question.attempt_id)
+    handle = workflow.start_activity_method(
+        Authentication.authenticate, request, **CALL, priority=_fair(view)
+    )
+    return Job(handle, ask)
+
+
+def start_revocation(view: ConnectionView) -> Job:
+    """Revoke at the provider whatever is held."""
+    request = RevokeAtProvider(connection_id=view.connection_id)
+    return Job(
+        workflow.start_activity_method(
+            RevocationAtProvider.revoke_at_provider, request, **CALL, priority=_fair(view)
+        )
+    )
+
+
+async def adopt(start: StartConnection) -> Adopted:
+    """Store the connection, take it up from its row, or carry out ``ConnectProvider``."""
+    if workflow.info().workflow_id != names.workflow_id(start.connection_id):
+        return Adopted(refusal="the workflow id must be connection-<connection_id>")
+    request = ConnectWithCredentials(
+        connection_id=start.connection_id,
+        user_id=start.user_id,
+        provider_id=start.provider_id or provider_id_of(start.provider_slug),
+        provider_slug=start.provider_slug,
+        alias=start.alias,
+        staged_id=start.staged_id,
+    )
+    if start.imported:
+        return await workflow.execute_activity_method(Connecting.connect_provider, request, **STORE)
+    return await workflow.execute_activity_method(
+        Adoption.adopt_connection, Adopt.model_validate(request.model_dump()), **STORE
+    )
+
+
+async def begin_authorization(connection_id: UUID) -> Begun:
+    """Have an authorization begun; somebody waits."""
+    request = BeginAuthorization(connection_id=connection_id)
+    return await workflow.execute_activity_method(
+        Authorizations.begin_authorization, request, **ASK
+    )
+
+
+async def rename(connection_id: UUID, alias: str | None) -> ConnectionView:
+    """Change the name; somebody waits."""
+    request = RenameConnection(connection_id=connection_id, alias=alias)
+    shown = await workflow.execute_activity_method(Transitions.rename_connection, request, **ASK)
+    return shown.view
+
+
+async def persist(
+    connection_id: UUID,
+    status: ConnectionStatus,
+    reason: StatusReason,
+    receipt: Receipt | None = None,
+) -> ConnectionView:
+    """Store a change of status, with its event."""
+    request = PersistTransition(
+        connection_id=connection_id, status=status, reason=reason, receipt=receipt
+    )
+    shown = await workflow.execute_activity_method(Transitions.persist_transition, request, **STORE)
+    return shown.view
+
+
+async def end(connection_id: UUID) -> ConnectionView:
+    """Store that the end has been asked for."""
+    request = EndConnection(connection_id=connection_id)
+    shown = await workflow.execute_activity_method(Transitions.end_connection, request, **STORE)
+    return shown.view
+
+
+async def shred(receipt: Receipt) -> None:
+    """Destroy all secrets, and keep the receipt of what was revoked before."""
+    request = ShredCredentials(connection_id=receipt.connection_id, receipt=receipt)
+    await workflow.execute_activity_method(Shredding.shred_credentials, request, **STORE)
+
+
+async def store(envelope: Envelope) -> Stored:
+    """Store sealed credentials that the database could not take at the time."""
+    request = StoreCredentials(connection_id=envelope.connection_id, envelope=envelope)
+    return await workflow.execute_activity_method(
+        CredentialStore.store_credentials, request, **STORE
+    )
+
+
+def _fair(view: ConnectionView) -> Priority:
+    return Priority(fairness_key=view.provider_slug)

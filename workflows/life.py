@@ -1,0 +1,188 @@
+"""The state of a connection's life between two events: what is carried when it continues as new.
+
+Plain data and pure functions of the clock handed in; everything that waits or acts is in
+``workflows.connection``.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+
+from activities.payloads import Adopted, Refreshed
+from domain.schedule import refresh_floor, retry_delay
+from domain.standing import Standing
+from domain.status import ConnectionStatus, StatusReason
+from domain.view import ConnectionView, Receipt, TokenReceipt, Trouble
+
+AUTHORIZATION_WINDOW: Final = timedelta(minutes=30)
+RETENTION: Final = timedelta(days=90)
+"""How long a connection that needs its user waits for them."""
+RETENTION_NEVER_ACTIVE: Final = timedelta(hours=24)
+REVOCATION_PATIENCE: Final = timedelta(hours=24)
+"""How long a provider is asked to revoke before we give up and destroy our copy."""
+
+
+class Revocation(BaseModel):
+    """A revocation at the provider that is under way."""
+
+    since: datetime
+    next_at: datetime
+    tries: int = 0
+    last_try: bool = False
+
+
+class Life(BaseModel):
+    """One connection's life, as its workflow knows it.
+
+    ``refresh_at``, ``ends_at`` and the like are instants of the workflow's clock.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    view: ConnectionView
+    standing: Standing | None = None
+    refreshed_at: datetime | None = None
+    refresh_at: datetime | None = None
+    ends_at: datetime | None = None
+    give_up_at: datetime | None = None
+    """End of the authorization window, or of the retention."""
+    holds_secrets: bool = False
+    revocation: Revocation | None = None
+    ending: StatusReason | None = None
+    receipt: tuple[TokenReceipt, ...] = ()
+
+    @classmethod
+    def begin(cls, adopted: Adopted, now: datetime) -> "Life":
+        """The life of a connection as it was found in the database."""
+        assert adopted.view is not None  # refused otherwise
+        life = cls(view=adopted.view, holds_secrets=adopted.holds_secrets)
+        if adopted.standing is not None:
+            life.stand(adopted.standing, now)
+        life.settle_in(now - adopted.age)
+        if adopted.view.ending:
+            life.ending = StatusReason.USER_DISCONNECTED
+        if life.holds_secrets and (adopted.view.ending or life.status is _S.REVOKED):
+            life.begin_revocation(now)
+        return life
+
+    @property
+    def status(self) -> ConnectionStatus:
+        """Where the connection is."""
+        return self.view.status
+
+    @property
+    def next_deadline(self) -> datetime | None:
+        """The earliest instant at which something is due, a running job left aside."""
+        due = [self.revocation.next_at if self.revocation else None]
+        if self.ending is None:
+            if self.status is _S.ACTIVE:
+                due += [self.refresh_at, self.ends_at]
+            else:
+                due.append(self.give_up_at)
+        return min((at for at in due if at is not None), default=None)
+
+    def settle_in(self, since: datetime) -> None:
+        """A status has begun: set the clock that runs in it."""
+        match self.status:
+            case ConnectionStatus.PENDING:
+                self.give_up_at = since + AUTHORIZATION_WINDOW
+            case ConnectionStatus.ACTIVE | ConnectionStatus.DISCONNECTED:
+                self.give_up_at = None
+            case _:
+                never = self.view.connected_at is None
+                self.give_up_at = since + (RETENTION_NEVER_ACTIVE if never else RETENTION)
+
+    def stand(self, standing: Standing, now: datetime) -> None:
+        """New credentials are stored: set the clocks that run with them."""
+        self.standing = standing
+        self.holds_secrets = True
+        self.refresh_at = None if standing.refresh_in is None else now + standing.refresh_in
+        self.ends_at = None if standing.ends_in is None else now + standing.ends_in
+        self.show(
+            generation=standing.generation,
+            expires_at=standing.expires_at,
+            refresh_at=self.refresh_at,
+            reauthorize_by=standing.reauthorize_by,
+            trouble=None,
+        )
+
+    def struggle(self, refreshed: Refreshed, now: datetime) -> None:
+        """A refresh failed for a passing reason: note it, and when to try again."""
+        before = self.view.trouble
+        failures = refreshed.failures or (before.failures if before else 0) + 1
+        retry_in = refreshed.retry_in
+        if retry_in is None:
+            retry_in = retry_delay(self.view.connection_id, failures)
+        self.refresh_at = now + retry_in
+        trouble = Trouble(
+            since=before.since if before else now,
+            cause=refreshed.outcome,
+            failures=failures,
+            retry_at=self.refresh_at,
+        )
+        self.show(trouble=trouble, refresh_at=self.refresh_at)
+
+    def refreshed(self, standing: Standing, now: datetime) -> None:
+        """A refresh brought new credentials."""
+        self.stand(standing, now)
+        self.refreshed_at = now
+
+    def hurry(self, now: datetime, *, force: bool) -> None:
+        """Somebody wants a new token now: as soon as backoff and floor allow.
+
+        ``force`` is for operators, who may know that a provider has been mended: it waits for
+        neither. Without a refresh token there is nothing to hasten.
+        """
+        if self.refresh_at is None:
+            return
+        if force:
+            self.refresh_at = now
+        elif self.view.trouble is None:
+            lifetime = self.standing.lifetime if self.standing else None
+            earliest = self.refreshed_at + refresh_floor(lifetime) if self.refreshed_at else now
+            self.refresh_at = min(self.refresh_at, max(now, earliest))
+
+    def begin_revocation(self, now: datetime) -> None:
+        """Have the provider told, from now on until it confirms or our patience ends."""
+        if self.revocation is None:
+            self.revocation = Revocation(since=now, next_at=now)
+
+    def postpone_revocation(self, now: datetime, retry_after: timedelta | None) -> bool:
+        """The provider has not confirmed yet: when to ask again. False if patience has ended."""
+        under_way = self.revocation
+        if under_way is None or under_way.last_try:
+            return False
+        if now - under_way.since >= REVOCATION_PATIENCE:
+            return False
+        under_way.tries += 1
+        delay = retry_delay(self.view.connection_id, under_way.tries, retry_after)
+        under_way.next_at = now + delay
+        return True
+
+    def forget_secrets(self, receipt: Receipt | None) -> None:
+        """Everything sealed has been destroyed."""
+        self.holds_secrets = False
+        self.revocation = None
+        self.standing = None
+        self.refresh_at = self.ends_at = None
+        self.show(expires_at=None, refresh_at=None, trouble=None, receipt=receipt)
+
+    @property
+    def ends_because(self) -> StatusReason | None:
+        """Why the grant ends at ``ends_at``."""
+        return self.standing.ends_because if self.standing else None
+
+    def attempt_failed(self, reason: StatusReason) -> None:
+        """The authorization attempt came to nothing; the connection is as it was."""
+        shown = self.view.attempt
+        if shown is not None:
+            failed = shown.model_copy(update={"status": "failed", "reason": reason})
+            self.show(attempt=failed)
+
+    def show(self, **changes: object) -> None:
+        """Change what anyone may see."""
+        self.view = self.view.model_copy(update=changes)
+
+
+_S = ConnectionStatus
