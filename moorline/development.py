@@ -1,0 +1,101 @@
+"""A whole Moorline on this machine: the embedded stack, and our own parts beside it.
+
+What ``moorline dev`` keeps running and ``moorline demo`` tells its story on. State, keys and logs
+live in one folder; other commands find a running stack by the environment file written there.
+"""
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from moorline.settings import DEV_ENVIRONMENT
+from moorline.stack import Child, Ports, Stack, StackFacts
+from storage import schema
+from storage.database import Database
+from storage.keyring import new_key
+
+KEY_FILES = {"MOORLINE_KEYS": "keys", "MOORLINE_PAYLOAD_KEYS": "payload-keys"}
+
+
+@dataclass
+class Development:
+    """A running stack, and what its parts and clients are told."""
+
+    stack: Stack
+    environment: Mapping[str, str]
+
+    async def start_worker(self, name: str = "worker", **environment: str) -> Child:
+        """A worker as a process of its own."""
+        return await self.stack.start_python(
+            name,
+            ["-m", "moorline", "worker"],
+            env={**self.environment, **environment},
+            ready="worker ready",
+        )
+
+
+@asynccontextmanager
+async def developing(
+    state: Path, facts: StackFacts, ports: Ports, *, extra: Mapping[str, str] | None = None
+) -> AsyncIterator[Development]:
+    """Everything up but the workers: servers, sandbox provider, gateway; migrated and set up.
+
+    Args:
+        extra: settings that go beyond those of the stack itself.
+    """
+    gateway = f"http://127.0.0.1:{ports.gateway}"
+    async with Stack(state, facts, ports, codec_endpoint=gateway) as stack:
+        environment = _environment(state, stack, extra or {})
+        database = Database(stack.database_url)
+        await schema.migrate(database)
+        await database.close()
+        await _start_parts(stack, state, environment)
+        yield Development(stack, environment)
+
+
+async def _start_parts(stack: Stack, state: Path, environment: Mapping[str, str]) -> None:
+    await stack.start_python(
+        "sandbox",
+        [
+            "-m",
+            "providers.sandbox",
+            f"--port={stack.ports.sandbox}",
+            f"--state={state / 'sandbox'}",
+        ],
+        ready=f"{stack.sandbox_url}/healthz",
+    )
+    await stack.start_python(
+        "gateway",
+        ["-m", "moorline", "gateway"],
+        env=environment,
+        ready=f"{stack.gateway_url}/healthz",
+    )
+
+
+def _environment(state: Path, stack: Stack, extra: Mapping[str, str]) -> dict[str, str]:
+    environment = {
+        "MOORLINE_DATABASE_URL": stack.database_url,
+        "MOORLINE_REDIRECT_URI": f"http://127.0.0.1:{stack.ports.redirect}/callback",
+        "MOORLINE_GATEWAY_PORT": str(stack.ports.gateway),
+        "MOORLINE_UI_ORIGIN": stack.ui_url,
+        "TEMPORAL_ADDRESS": stack.temporal_address,
+        "TEMPORAL_NAMESPACE": stack.facts.temporal.namespace,
+        **{name: _key_file(state / file) for name, file in KEY_FILES.items()},
+        **extra,
+    }
+    lines = "".join(f"{name}='{value}'\n" for name, value in environment.items())
+    _write_private(state / DEV_ENVIRONMENT, lines)
+    return environment
+
+
+def _key_file(path: Path) -> str:
+    if not path.exists():
+        _write_private(path, new_key("dev-1") + "\n")
+    return f"file:{path.resolve()}"
+
+
+def _write_private(path: Path, text: str) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
