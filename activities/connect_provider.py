@@ -76,6 +76,7 @@ class Connecting:
         key = await data_keys.obtain(session, self._resources.vault, row.id)
         envelope = _envelope(key, staging.open_staged(key, staged), staged, at)
         credentials.replace(await connections.credentials_of(session, row.id), envelope, at)
+        row.reauthorize_by = credentials.must_act_by(envelope)
         await session.delete(staged)
         await connections.transition(
             session, row, ConnectionStatus.ACTIVE, StatusReason.IMPORTED, at=at, cause=cause()

@@ -7,16 +7,17 @@ authorizing alike.
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
+
+from temporalio import activity
 
 from activities.holding import Holding, boottime
 from activities.policies import CALL_DEADLINE, COMMIT_PATIENCE
 from activities.resources import Resources
 from domain.deadlines import DeadlineSource, after_authorization, after_refresh
-from domain.errors import StorageFault, Unreachable
+from domain.errors import StorageFault
 from domain.secret import Secret
 from domain.standing import Standing, next_refresh, standing
 from providers.classifier import Answer
@@ -122,12 +123,14 @@ class Exchange:
 
 
 async def commit_patiently(resources: Resources, envelope: Envelope) -> Committed | None:
-    """Store an envelope, trying for five seconds; None if the database stayed away."""
+    """Store an envelope, trying for five seconds; None if it could not be stored."""
     give_up_at = boottime() + COMMIT_PATIENCE.total_seconds()
     while (left := give_up_at - boottime()) > 0:
-        with suppress(Unreachable, TimeoutError):
+        try:
             async with asyncio.timeout(left):
                 return await commit(resources, envelope)
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it must not cost the token
+            activity.logger.warning("tokens are not stored yet: %s", type(error).__name__)
         await asyncio.sleep(COMMIT_PAUSE_S)
     return None
 

@@ -54,22 +54,23 @@ class RevocationAtProvider:
         if not isinstance(held, Holding):
             return RevokedAtProvider(settled=False)
         async with kept(held, self._resources.database):
-            tokens, waits = await self._revoke_held(held)
+            tokens, unsettled = await self._revoke_held(held)
         async with self._resources.database.transaction() as session:
             if await claims.may_have_lost_answer(session, held.claim):
                 tokens.append(TokenReceipt(token="lost answer", result=Revocation.UNCERTAIN))
-            outcome = "settled" if not waits else "unsettled"
+            outcome = "unsettled" if unsettled else "settled"
             await claims.close(session, held.claim, JournalEntry(outcome))
+        asked = [answer.retry_after for answer in unsettled if answer.retry_after is not None]
         return RevokedAtProvider(
-            settled=not waits, tokens=tuple(tokens), retry_after=max(waits, default=None)
+            settled=not unsettled, tokens=tuple(tokens), retry_after=max(asked, default=None)
         )
 
-    async def _revoke_held(self, holding: Holding) -> tuple[list[TokenReceipt], list[timedelta]]:
-        """A receipt per token, and a wait per token that is still open."""
+    async def _revoke_held(self, holding: Holding) -> tuple[list[TokenReceipt], list[Answer]]:
+        """A receipt per token, and the provider's answer for each that is still open."""
         receipts: list[TokenReceipt] = []
-        waits: list[timedelta] = []
+        unsettled: list[Answer] = []
         if holding.claim.data_key is None:
-            return receipts, waits
+            return receipts, unsettled
         try:
             exchange = Exchange.prepare(self._resources, holding)
             for token in await self._held(exchange):
@@ -78,12 +79,12 @@ class RevocationAtProvider:
                 )
                 receipts.append(_receipt(token, result, holding.claim))
                 if isinstance(result, Answer):
-                    waits.append(result.retry_after or timedelta(0))
+                    unsettled.append(result)
                     await self._note(holding.claim, result)
         except (StorageFault, NotFound, NotConfigured):
             # What we hold cannot be opened or sent: it dies by itself, and the receipt says so.
             receipts.append(TokenReceipt(token="refresh_token", result=Revocation.UNCERTAIN))
-        return receipts, waits
+        return receipts, unsettled
 
     async def _held(self, exchange: Exchange) -> list[_Token]:
         async with self._resources.database.transaction() as session:

@@ -5,11 +5,11 @@ can run side by side. Everything raised is a ``MoorlineError``.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID, uuid4
 
 from client.authorizations import Authorizations, Received
@@ -40,6 +40,8 @@ from workflows.messages import (
     Revoke,
     StartConnection,
 )
+
+AnswerT = TypeVar("AnswerT")
 
 POLL_S: Final = 0.1
 BIRTH_TIMEOUT: Final = timedelta(seconds=60)
@@ -178,7 +180,7 @@ class ConnectionsClient:
 
     async def begin_authorization(self, connection_id: UUID) -> AuthorizationBegun:
         """Begin an authorization, first or anew; any status but DISCONNECTED."""
-        return await self._messaging.ask(
+        return await self._ask(
             connection_id, "begin_authorization", BeginAuthorization(), AuthorizationBegun
         )
 
@@ -186,9 +188,15 @@ class ConnectionsClient:
         """The provider's authorize URL. Carries ``state``: for the user's browser only."""
         return await self._authorizations.provider_url(attempt_id)
 
-    async def receive_redirect(self, redirected_url: str) -> Received:
-        """Take in what the provider sent the browser back with; then ``authorize``."""
-        return await self._authorizations.receive(redirected_url)
+    async def receive_redirect(
+        self, redirected_url: str, *, connection_id: UUID | None = None
+    ) -> Received:
+        """Take in what the provider sent the browser back with; then ``authorize``.
+
+        Args:
+            connection_id: refuse, and use nothing up, if it belongs to another connection.
+        """
+        return await self._authorizations.receive(redirected_url, connection_id)
 
     async def authorize(self, received: Received) -> ConnectionView:
         """Exchange what came back.
@@ -197,9 +205,7 @@ class ConnectionsClient:
             Conflict: the user declined, the provider refused, or it was interrupted; says which.
         """
         question = Authorize(attempt_id=received.attempt_id)
-        return await self._messaging.ask(
-            received.connection_id, "authorize", question, ConnectionView
-        )
+        return await self._ask(received.connection_id, "authorize", question, ConnectionView)
 
     # -- using ---------------------------------------------------------------------------------
 
@@ -219,35 +225,37 @@ class ConnectionsClient:
             NotFresh: the provider did not give one.
         """
         view = await self.view(connection_id)
-        await self._messaging.refresh_now(connection_id, view.generation)
+        async with self._living(connection_id):
+            await self._messaging.refresh_now(connection_id, view.generation)
         return await self.view(connection_id)
 
     async def rename(self, connection_id: UUID, alias: str | None) -> ConnectionView:
         """Change the user's own name for it; None takes the name away."""
         if not is_valid_alias(alias):
             raise InvalidInput(ProviderConnectionError.INVALID_ALIAS)
-        return await self._messaging.ask(
-            connection_id, "rename", Rename(alias=alias), ConnectionView
-        )
+        return await self._ask(connection_id, "rename", Rename(alias=alias), ConnectionView)
 
     # -- ending --------------------------------------------------------------------------------
 
     async def revoke(self, connection_id: UUID, *, actor: str | None = None) -> None:
         """Take the grant back: no lease from REVOKED on, revoked at the provider, shredded."""
-        await self._tell_if_living(connection_id, "revoke", Revoke(actor=actor))
+        with suppress(Conflict):  # it is over already
+            await self._tell(connection_id, "revoke", Revoke(actor=actor))
 
     async def disconnect(self, connection_id: UUID, *, actor: str | None = None) -> None:
         """End it for good. When this answers, no lease succeeds any more; the rest follows."""
         async with self._database.transaction() as session:
             row = await connections.locked(session, connection_id)
-            if row.status != ConnectionStatus.DISCONNECTED:
-                at = await now(session)
-                await connections.end(session, row, at=at, cause=f"disconnect-{uuid4()}")
-        await self._tell_if_living(connection_id, "disconnect", Disconnect(actor=actor))
+            if row.status == ConnectionStatus.DISCONNECTED:
+                return
+            at = await now(session)
+            await connections.end(session, row, at=at, cause=f"disconnect-{uuid4()}")
+        with suppress(Conflict):  # it was over before this message came
+            await self._tell(connection_id, "disconnect", Disconnect(actor=actor))
 
     async def nudge(self, connection_id: UUID) -> None:
         """Have its workflow continue as new."""
-        await self._messaging.tell(connection_id, "nudge", Nudge())
+        await self._tell(connection_id, "nudge", Nudge())
 
     async def receipt(self, connection_id: UUID) -> Receipt:
         """What the end did at the provider and here; waits for it."""
@@ -298,11 +306,29 @@ class ConnectionsClient:
 
     # -- within --------------------------------------------------------------------------------
 
-    async def _newer_than(self, connection_id: UUID, generation: int, min_ttl: timedelta) -> None:
-        await self._messaging.newer_than(connection_id, generation, min_ttl)
+    async def _ask(
+        self, connection_id: UUID, name: str, question: Message, answer: type[AnswerT]
+    ) -> AnswerT:
+        async with self._living(connection_id):
+            return await self._messaging.ask(connection_id, name, question, answer)
 
-    async def _tell_if_living(self, connection_id: UUID, name: str, command: Message) -> None:
-        view = await self.view(connection_id)
-        if view.status is ConnectionStatus.DISCONNECTED:
-            return
-        await self._messaging.tell(connection_id, name, command)
+    async def _tell(self, connection_id: UUID, name: str, command: Message) -> None:
+        async with self._living(connection_id):
+            await self._messaging.tell(connection_id, name, command)
+
+    async def _newer_than(self, connection_id: UUID, generation: int, min_ttl: timedelta) -> None:
+        async with self._living(connection_id):
+            await self._messaging.newer_than(connection_id, generation, min_ttl)
+
+    @asynccontextmanager
+    async def _living(self, connection_id: UUID) -> AsyncIterator[None]:
+        """Say what it means that there is no workflow to talk to."""
+        try:
+            yield
+        except NotFound:
+            view = await self.view(connection_id)
+            if view.status is ConnectionStatus.DISCONNECTED:
+                raise Conflict(ProviderConnectionError.CONNECTION_DISCONNECTED) from None
+            raise Unreachable(
+                f"the workflow of connection {connection_id} is gone: run `moorline doctor --fix`"
+            ) from None

@@ -110,6 +110,7 @@ def new_worker(
     *,
     graceful_shutdown: timedelta,
     build_id: str | None = None,
+    max_cached_workflows: int = 1000,
 ) -> Worker:
     """A worker for connections.
 
@@ -118,6 +119,7 @@ def new_worker(
             lose a rotated token with every deploy.
         build_id: set: worker deployment versioning, running connections move when they continue
             as new. Unset: unversioned.
+        max_cached_workflows: lives kept in memory, some 50 KiB each; the others are replayed.
     """
     versioned = WorkerDeploymentConfig(
         version=WorkerDeploymentVersion(DEPLOYMENT, build_id or ""),
@@ -131,6 +133,7 @@ def new_worker(
         activities=activities_of(resources),
         workflow_runner=workflow_runner(),
         graceful_shutdown_timeout=graceful_shutdown,
+        max_cached_workflows=max_cached_workflows,
         deployment_config=versioned if build_id else None,
     )
 

@@ -16,18 +16,13 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from uuid6 import uuid7
 
-from domain.deadlines import (
-    Deadline,
-    DeadlineKind,
-    DeadlineSource,
-    access_token_end,
-    reauthorize_by,
-)
+from domain.deadlines import Deadline, DeadlineKind, DeadlineSource, access_token_end
 from domain.events import (
     ConnectionReauthorized,
     ConnectionRecovered,
     ProviderTokenRefreshSucceeded,
 )
+from domain.standing import end_of_grant
 from domain.status import ConnectionStatus
 from storage import attempts, events
 from storage.attempts import AttemptStatus
@@ -73,7 +68,7 @@ class Committed(StrEnum):
     ORPHANED = "orphaned"
     """It lost the comparison and is kept sealed."""
     UNREADABLE = "unreadable"
-    """It lost, and its data key has been shredded: nobody can open it any more."""
+    """Its data key has been shredded: nobody can open it any more."""
 
 
 async def commit(
@@ -83,16 +78,20 @@ async def commit(
     if (earlier := await _committed_before(session, envelope)) is not None:
         return earlier
     current = await credentials_of(session, envelope.connection_id)
+    readable = await session.get(DataKeyRow, envelope.data_key_id) is not None
     wins = (
-        current.generation == envelope.generation - 1
+        readable
+        and current.generation == envelope.generation - 1
         and current.claim == envelope.claim
         and connection.ended_at is None
         and await _finish_attempt(session, envelope, at)
     )
     if not wins:
+        if current.claim == envelope.claim:
+            current.lease_until = LAPSED
         return await _keep_as_orphan(session, envelope, at)
     replace(current, envelope, at)
-    connection.reauthorize_by = must_act_by(envelope.deadlines)
+    connection.reauthorize_by = must_act_by(envelope)
     await _record(session, connection, envelope, at)
     await _journal(session, envelope, Committed.STORED)
     return Committed.STORED
@@ -211,7 +210,7 @@ def from_stored(deadlines: Iterable[Mapping[str, str]]) -> tuple[Deadline, ...]:
     )
 
 
-def must_act_by(deadlines: Iterable[Deadline]) -> datetime | None:
+def must_act_by(envelope: Envelope) -> datetime | None:
     """The instant by which a person must act, if one is known."""
-    deadline = reauthorize_by(deadlines)
-    return deadline.at if deadline else None
+    end = end_of_grant(envelope.deadlines, refreshable=envelope.refresh_at is not None)
+    return end.at if end else None

@@ -24,22 +24,11 @@ from storage.tables import ConnectionRow
 CONNECT_TIMEOUT_S: Final = 5
 STATEMENT_TIMEOUT_S: Final = 10
 _AWAY = "the database does not answer"
-_GONE = (
-    OSError,
-    OperationalError,
-    InterfaceError,
-    PoolTimeout,
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.InterfaceError,
-)
-_OUT_OF_ORDER = frozenset({"08", "53", "57", "58"})
-"""SQLSTATE classes of a server that cannot work now: connection, resources, shutdown, system."""
-_REFUSED = (
-    asyncpg.InvalidPasswordError,
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidCatalogNameError,
-)
+_GONE = (OSError, OperationalError, InterfaceError, PoolTimeout, asyncpg.InterfaceError)
+_REFUSES_US = frozenset({"28", "3D"})
+"""SQLSTATE classes of a server that knows neither the user nor the password nor the database."""
+_OUT_OF_ORDER = frozenset({"08", "53", "55", "57", "58"})
+"""SQLSTATE classes of a server that cannot work now: connection, resources, state, shutdown."""
 
 
 class Database:
@@ -71,14 +60,10 @@ class Database:
             async with AsyncSession(self.engine, expire_on_commit=False) as session:
                 yield session
                 await session.commit()
-        except _REFUSED as error:
-            raise NotConfigured(f"the database refuses us: {type(error).__name__}") from None
+        except (DBAPIError, asyncpg.PostgresError) as error:
+            raise _in_our_words(error) from None
         except _GONE:
             raise Unreachable(_AWAY) from None
-        except DBAPIError as error:
-            if error.connection_invalidated or _sqlstate(error)[:2] in _OUT_OF_ORDER:
-                raise Unreachable(_AWAY) from None
-            raise
 
     async def close(self) -> None:
         """Give the connections back."""
@@ -105,8 +90,16 @@ async def lock_connection(session: AsyncSession, connection_id: UUID) -> Connect
     Taken first by every transaction that writes to a connection, so that no two can deadlock.
     """
     query = select(ConnectionRow).where(ConnectionRow.id == connection_id)
-    return (await session.exec(query.with_for_update(key_share=True))).first()
+    # As it is now that nobody else can change it, even if this session has read it before.
+    query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
+    return (await session.exec(query)).first()
 
 
-def _sqlstate(error: DBAPIError) -> str:
-    return str(getattr(error.orig, "sqlstate", None) or "")
+def _in_our_words(error: DBAPIError | asyncpg.PostgresError) -> Exception:
+    original = error.orig if isinstance(error, DBAPIError) else error
+    kind = str(getattr(original, "sqlstate", None) or "")[:2]
+    if kind in _REFUSES_US:
+        return NotConfigured("the database does not know our user, password or database name")
+    lost = isinstance(error, OperationalError | InterfaceError)
+    lost = lost or (isinstance(error, DBAPIError) and error.connection_invalidated)
+    return Unreachable(_AWAY) if lost or kind in _OUT_OF_ORDER else error

@@ -5,10 +5,10 @@ Servers are shared by the session; nothing else is, so tests may run in any orde
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -25,11 +25,16 @@ from client.codec import EncryptionCodec
 from client.connections import Connecting, ConnectionsClient
 from client.messaging import Messaging
 from client.temporal import data_converter
+from domain.commands import ConnectProvider
+from domain.connection import provider_id_of
+from domain.result import Success
+from domain.secret import Secret
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView
 from moorline.assembly import new_worker
 from providers.catalogue import Catalogue
 from providers.sandbox.clients import Registration
+from providers.sandbox.grants import Grant
 from providers.sandbox.ledger import Entry
 from providers.sandbox.remote import Remote
 from providers.transport import new_http_client
@@ -78,13 +83,14 @@ class World:
         return self.servers.sandbox
 
     @asynccontextmanager
-    async def working(self) -> AsyncIterator[Worker]:
+    async def working(self, max_cached_workflows: int = 1000) -> AsyncIterator[Worker]:
         """A worker runs for as long as the block does."""
         worker = new_worker(
             self.temporal,
             self.task_queue,
             self.resources,
             graceful_shutdown=timedelta(seconds=30),
+            max_cached_workflows=max_cached_workflows,
         )
         async with worker:
             yield worker
@@ -115,6 +121,45 @@ class World:
         received = await self.connections.receive_redirect(await self.consent(begun))
         return await self.connections.authorize(received)
 
+    async def imported(self, **minting: bool) -> ConnectionView:
+        """A connection that was born ACTIVE with credentials one had."""
+        minted = await self.sandbox.mint(self.client_id, **minting)
+        secret = {
+            "access_token": Secret(minted.access_token),
+            "refresh_token": Secret(minted.refresh_token or ""),
+        }
+        connection_id = uuid4()
+        command = ConnectProvider(
+            user_id=self.user_id,
+            provider_id=provider_id_of(self.slug),
+            provider_slug=self.slug,
+            credentials=await self.connections.seal(
+                connection_id, secret, expires_at=datetime.now(UTC) + timedelta(hours=1)
+            ),
+        )
+        result = await self.connections.connect_provider(command, connection_id)
+        assert result == Success(value=connection_id)
+        return await self.connections.view(connection_id)
+
+    async def grant(self) -> Grant:
+        """The one grant of this test's app, as the provider sees it."""
+        (grant,) = [g for g in await self.sandbox.grants() if g.client_id == self.client_id]
+        return grant
+
+    @asynccontextmanager
+    async def without_database(self) -> AsyncIterator[None]:
+        """The database is away for as long as the block runs: no connection, old or new."""
+        name = str(self.database.engine.url.database)
+        async with administrator(self.servers) as connection:
+            await connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name
+            )
+            try:
+                yield
+            finally:
+                await connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
     async def becomes(self, connection_id: UUID, *statuses: ConnectionStatus) -> ConnectionView:
         return await self.connections.wait_for(connection_id, *statuses, within=WITHIN)
 
@@ -131,15 +176,23 @@ async def until(fact: Callable[[], Awaitable[T | None]], within: timedelta = WIT
 
 
 @asynccontextmanager
-async def new_world(servers: Servers, folder: Path, **behaviour: JsonValue) -> AsyncIterator[World]:
-    """A world of its own; ``behaviour`` is that of its provider app."""
+async def new_world(
+    servers: Servers,
+    folder: Path,
+    *,
+    entry: Mapping[str, JsonValue] | None = None,
+    **behaviour: JsonValue,
+) -> AsyncIterator[World]:
+    """A world of its own: ``behaviour`` of its provider app, changes to its ``entry``."""
     async with AsyncExitStack() as stack:
         name = f"w{secrets.token_hex(6)}"
         database = Database(await create_database(servers, name))
         stack.push_async_callback(database.close)
         http = await stack.enter_async_context(new_http_client())
         await register(servers.sandbox, name, **behaviour)
-        catalogue = Catalogue.read(write_entry(folder, servers.sandbox.base_url, name))
+        catalogue = Catalogue.read(
+            write_entry(folder, servers.sandbox.base_url, name, **(entry or {}))
+        )
         vault = Vault(Keyring.parse(new_key("test"), "keys"))
         codec = EncryptionCodec(Keyring.parse(new_key("test"), "payload keys"))
         temporal = await connect_temporal(servers, codec)
@@ -208,7 +261,7 @@ def write_entry(folder: Path, base_url: str, name: str, **changes: JsonValue) ->
 
 async def create_database(servers: Servers, name: str) -> str:
     """A migrated database of this name, copied from one that was migrated before."""
-    async with _administrator(servers) as connection:
+    async with administrator(servers) as connection:
         await connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
     return _url(servers, name)
 
@@ -217,7 +270,7 @@ TEMPLATE = "migrated"
 
 
 async def create_template(servers: Servers) -> None:
-    async with _administrator(servers) as connection:
+    async with administrator(servers) as connection:
         await connection.execute(f"CREATE DATABASE {TEMPLATE}")
     database = Database(_url(servers, TEMPLATE))
     await schema.migrate(database)
@@ -229,7 +282,7 @@ def _url(servers: Servers, name: str) -> str:
 
 
 @asynccontextmanager
-async def _administrator(servers: Servers) -> AsyncIterator[asyncpg.Connection]:
+async def administrator(servers: Servers) -> AsyncIterator[asyncpg.Connection]:
     url = servers.database_url.replace("+asyncpg", "")
     connection = await asyncpg.connect(url)
     try:

@@ -56,8 +56,8 @@ class ConnectionWorkflow(Conversation):
                 receipt = await asyncio.shield(living)
                 break
             except asyncio.CancelledError:
-                if living.done():
-                    raise
+                if living.cancelled():
+                    raise  # the worker lets go of this run; it goes on elsewhere
                 self._hear(Disconnect(by_operator=True))
         return receipt or self._continue_as_new(start)
 
@@ -321,7 +321,8 @@ class ConnectionWorkflow(Conversation):
             return True
         if self._job is not None:
             return self._job.handle.done()
-        return self._deadline.due or bool(self._authorizations)
+        nothing_left = self.life.ending is not None and self.life.revocation is None
+        return self._deadline.due or bool(self._authorizations) or nothing_left
 
     def _waits_for_revocation(self) -> bool:
         return self.life.revocation is not None and self.life.revocation.last_try
