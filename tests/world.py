@@ -18,6 +18,7 @@ import asyncpg
 import yaml
 from pydantic import JsonValue
 from temporalio.client import Client, HeaderCodecBehavior
+from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Worker
 
 from activities.resources import Resources
@@ -32,11 +33,15 @@ from domain.secret import Secret
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView
 from moorline.assembly import new_worker
+from moorline.stack import PostgresServer, TemporalServer
+from moorline.stack.ports import free_ports
 from providers.catalogue import Catalogue
+from providers.sandbox import create_app
 from providers.sandbox.clients import Registration
 from providers.sandbox.grants import Grant
 from providers.sandbox.ledger import Entry
 from providers.sandbox.remote import Remote
+from providers.sandbox.serving import serve
 from providers.transport import new_http_client
 from storage import schema
 from storage.database import Database
@@ -59,6 +64,21 @@ class Servers:
     sandbox: Remote
 
 
+@asynccontextmanager
+async def servers_up(state: Path) -> AsyncIterator[Servers]:
+    """Temporal, PostgreSQL with a migrated template, and the sandbox provider."""
+    postgres_port, temporal_port, metrics_port = free_ports(3)
+    async with (
+        PostgresServer(state, postgres_port) as postgres,
+        TemporalServer(state, temporal_port, in_memory=True, metrics_port=metrics_port) as temporal,
+        serve(create_app(None)) as sandbox_url,
+        Remote.connect(sandbox_url) as sandbox,
+    ):
+        shared = Servers(temporal.address, temporal.metrics_url, postgres.database_url, sandbox)
+        await create_template(shared)
+        yield shared
+
+
 @dataclass
 class World:
     """Everything one test works with."""
@@ -76,6 +96,8 @@ class World:
     slug: str
     task_queue: str
     folder: Path
+    keys: str = field(repr=False)
+    payload_keys: str = field(repr=False)
     user_id: UUID = field(default_factory=uuid4)
 
     @property
@@ -181,6 +203,7 @@ async def new_world(
     folder: Path,
     *,
     entry: Mapping[str, JsonValue] | None = None,
+    encrypted: bool = True,
     **behaviour: JsonValue,
 ) -> AsyncIterator[World]:
     """A world of its own: ``behaviour`` of its provider app, changes to its ``entry``."""
@@ -193,9 +216,10 @@ async def new_world(
         catalogue = Catalogue.read(
             write_entry(folder, servers.sandbox.base_url, name, **(entry or {}))
         )
-        vault = Vault(Keyring.parse(new_key("test"), "keys"))
-        codec = EncryptionCodec(Keyring.parse(new_key("test"), "payload keys"))
-        temporal = await connect_temporal(servers, codec)
+        keys, payload_keys = new_key("test"), new_key("test")
+        vault = Vault(Keyring.parse(keys, "keys"))
+        codec = EncryptionCodec(Keyring.parse(payload_keys, "payload keys"))
+        temporal = await connect_temporal(servers, codec if encrypted else None)
         messaging = Messaging(temporal, name)
         yield World(
             servers=servers,
@@ -211,14 +235,18 @@ async def new_world(
             slug=name,
             task_queue=name,
             folder=folder,
+            keys=keys,
+            payload_keys=payload_keys,
         )
 
 
-async def connect_temporal(servers: Servers, codec: EncryptionCodec) -> Client:
+async def connect_temporal(servers: Servers, codec: EncryptionCodec | None) -> Client:
+    """As everywhere; without a codec for histories that are to be read and replayed."""
     return await Client.connect(
         servers.temporal_address,
-        data_converter=data_converter(codec),
+        data_converter=data_converter(codec) if codec else pydantic_data_converter,
         header_codec_behavior=HeaderCodecBehavior.CODEC,
+        identity="a test",
     )
 
 
