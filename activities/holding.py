@@ -31,7 +31,7 @@ class Holding:
 
     def __init__(self, claim: Claim, taken_at: float) -> None:
         self.claim = claim
-        self._taken_at = self._renewed_at = taken_at
+        self._taken_at = self.renewed_at = taken_at
         self._lost = False
 
     @property
@@ -43,7 +43,7 @@ class Holding:
     @property
     def sure(self) -> bool:
         """Whether the lease cannot have lapsed yet."""
-        return not self._lost and boottime() - self._renewed_at < LEASE.total_seconds()
+        return not self._lost and boottime() - self.renewed_at < LEASE.total_seconds()
 
     async def keep(self, database: Database) -> None:
         """Renew until cancelled or lost; an unreachable database just lets the lease run out."""
@@ -52,7 +52,7 @@ class Holding:
             asked_at = boottime()
             with suppress(Unreachable):
                 if await renew(database, self.claim):
-                    self._renewed_at = asked_at
+                    self.renewed_at = asked_at
                 else:
                     self._lost = True
 

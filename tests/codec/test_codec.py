@@ -1,0 +1,193 @@
+"""Payloads: encrypted, bound to their workflow, and readable where a person may read them."""
+
+import base64
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from temporalio.api.common.v1 import Payload
+from temporalio.converter import ActivitySerializationContext, WorkflowSerializationContext
+
+from client.codec import EncryptionCodec
+from domain.errors import StorageFault
+from gateway.app import create_app
+from storage.keyring import Keyring, new_key
+from tests.world import World
+from workflows.names import workflow_id
+
+UI = "http://127.0.0.1:8233"
+OLD, NEW = new_key("old"), new_key("new")
+PLAIN = Payload(metadata={"encoding": b"json/plain"}, data=b'{"hello":"you"}')
+
+
+def codec_of(*keys: str, required: bool = False) -> EncryptionCodec:
+    return EncryptionCodec(Keyring.parse(",".join(keys), "keys"), required=required)
+
+
+def of_workflow(name: str) -> WorkflowSerializationContext:
+    return WorkflowSerializationContext(namespace="default", workflow_id=name)
+
+
+def of_activity(name: str) -> ActivitySerializationContext:
+    return ActivitySerializationContext(
+        namespace="default",
+        activity_id="1",
+        activity_type="refresh_credentials",
+        activity_task_queue="moorline",
+        workflow_id=name,
+        workflow_type="ConnectionWorkflow",
+        is_local=False,
+    )
+
+
+async def test_what_is_encoded_for_a_workflow_opens_there_and_in_its_activities() -> None:
+    codec = codec_of(NEW)
+    (sealed,) = await codec.with_context(of_workflow("a")).encode([PLAIN])
+    assert b"hello" not in sealed.SerializeToString()
+    assert await codec.with_context(of_workflow("a")).decode([sealed]) == [PLAIN]
+    assert await codec.with_context(of_activity("a")).decode([sealed]) == [PLAIN]
+
+
+async def test_a_payload_moved_into_another_workflow_does_not_open() -> None:
+    codec = codec_of(NEW)
+    (sealed,) = await codec.with_context(of_workflow("a")).encode([PLAIN])
+    with pytest.raises(StorageFault, match="another workflow"):
+        await codec.with_context(of_workflow("b")).decode([sealed])
+    sealed.metadata["bind"] = b"b"
+    with pytest.raises(StorageFault):
+        await codec.with_context(of_workflow("b")).decode([sealed])
+
+
+async def test_a_changed_payload_does_not_open() -> None:
+    codec = codec_of(NEW)
+    (sealed,) = await codec.encode([PLAIN])
+    for position in range(len(sealed.data)):
+        changed = Payload()
+        changed.CopyFrom(sealed)
+        changed.data = (
+            sealed.data[:position]
+            + bytes([sealed.data[position] ^ 1])
+            + sealed.data[position + 1 :]
+        )
+        with pytest.raises(StorageFault):
+            await codec.decode([changed])
+
+
+async def test_an_old_key_still_decrypts_and_the_first_one_encrypts() -> None:
+    (sealed,) = await codec_of(OLD).encode([PLAIN])
+    assert await codec_of(NEW, OLD).decode([sealed]) == [PLAIN]
+    (again,) = await codec_of(NEW, OLD).encode([PLAIN])
+    assert again.metadata["kid"] == b"new"
+
+
+async def test_an_unknown_key_is_named_and_no_other_is_tried() -> None:
+    (sealed,) = await codec_of(OLD).encode([PLAIN])
+    with pytest.raises(StorageFault, match="'old'"):
+        await codec_of(NEW).decode([sealed])
+
+
+async def test_a_plain_payload_is_accepted_from_people_but_not_between_our_own_parts() -> None:
+    codec = codec_of(NEW)
+    assert await codec.with_context(of_workflow("a")).decode([PLAIN]) == [PLAIN]
+    with pytest.raises(StorageFault):
+        await codec.with_context(of_activity("a")).decode([PLAIN])
+
+
+async def test_plain_payloads_can_be_refused_everywhere() -> None:
+    codec = codec_of(NEW, required=True)
+    with pytest.raises(StorageFault):
+        await codec.with_context(of_workflow("a")).decode([PLAIN])
+
+
+async def test_what_the_command_line_encodes_is_accepted_as_an_input_only() -> None:
+    codec = codec_of(NEW)
+    (typed,) = await codec.encode([PLAIN])  # the endpoint knows no workflow
+    assert await codec.with_context(of_workflow("a")).decode([typed]) == [PLAIN]
+    with pytest.raises(StorageFault):
+        await codec.with_context(of_activity("a")).decode([typed])
+
+
+async def test_a_history_holds_nothing_readable_but_ids_and_names(living: World) -> None:
+    view = await living.connected()
+    await living.connections.rename(view.connection_id, "my secret hobby")
+    handle = living.temporal.get_workflow_handle(workflow_id(view.connection_id))
+    history = await handle.fetch_history()
+    raw = b"".join(event.SerializeToString() for event in history.events)
+    assert b"my secret hobby" not in raw
+    assert b"mlcanary" not in raw
+
+
+@pytest.fixture
+async def endpoint() -> AsyncIterator[httpx.AsyncClient]:
+    app = create_app(codec_of(NEW), ui_origins=[UI], namespaces=["default"])
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+        yield http
+
+
+def body_of(*payloads: Payload) -> dict[str, list[dict[str, object]]]:
+    def encoded(value: bytes) -> str:
+        return base64.b64encode(value).decode()
+
+    return {
+        "payloads": [
+            {
+                "metadata": {name: encoded(value) for name, value in payload.metadata.items()},
+                "data": encoded(payload.data),
+            }
+            for payload in payloads
+        ]
+    }
+
+
+async def test_the_endpoint_decodes_for_the_web_ui(endpoint: httpx.AsyncClient) -> None:
+    (sealed,) = await codec_of(NEW).with_context(of_workflow("a")).encode([PLAIN])
+    answer = await endpoint.post(
+        "/decode?preserveStorageRefs=true",
+        json=body_of(sealed),
+        headers={"x-namespace": "default", "origin": UI},
+    )
+    assert answer.json() == body_of(PLAIN)
+    assert answer.headers["access-control-allow-origin"] == UI
+
+
+async def test_what_does_not_open_is_returned_as_it_came(endpoint: httpx.AsyncClient) -> None:
+    (foreign,) = await codec_of(OLD).encode([PLAIN])
+    answer = await endpoint.post(
+        "/decode", json=body_of(foreign, PLAIN), headers={"x-namespace": "default"}
+    )
+    assert answer.json() == body_of(foreign, PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("headers", "content", "status"),
+    [
+        ({"x-namespace": "other"}, b"{}", 403),
+        ({}, b"{}", 422),
+        ({"x-namespace": "default", "content-type": "text/plain"}, b"{}", 415),
+        ({"x-namespace": "default"}, b"not json", 400),
+        ({"x-namespace": "default"}, b"[1]", 400),
+        ({"x-namespace": "default"}, b" " * (9 << 20), 413),
+        ({"x-namespace": "default", "host": "evil.example"}, b"{}", 400),
+    ],
+)
+async def test_the_endpoint_refuses_what_is_not_for_it(
+    endpoint: httpx.AsyncClient, headers: dict[str, str], content: bytes, status: int
+) -> None:
+    sent = {"content-type": "application/json", **headers}
+    answer = await endpoint.post("/decode", content=content, headers=sent)
+    assert answer.status_code == status
+
+
+async def test_no_other_page_may_read_what_the_endpoint_answers(
+    endpoint: httpx.AsyncClient,
+) -> None:
+    asked = {
+        "origin": "https://evil.example",
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "content-type,x-namespace",
+    }
+    preflight = await endpoint.options("/decode", headers=asked)
+    assert "access-control-allow-origin" not in preflight.headers
+    allowed = await endpoint.options("/decode", headers={**asked, "origin": UI})
+    assert allowed.headers["access-control-allow-origin"] == UI

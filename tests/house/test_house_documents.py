@@ -1,0 +1,56 @@
+"""Documents that can be checked are."""
+
+import re
+import tomllib
+from pathlib import Path
+
+from temporalio import workflow
+
+from workflows.connection import ConnectionWorkflow
+from workflows.messages import StartConnection
+from workflows.names import SEARCH_ATTRIBUTES
+
+ROOT = Path(__file__).parents[2]
+MESSAGES = (ROOT / "docs" / "messages.md").read_text()
+
+
+def test_every_message_of_the_workflow_is_documented_and_no_other() -> None:
+    definition = workflow._Definition.must_from_class(ConnectionWorkflow)
+    sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## )", MESSAGES, re.MULTILINE | re.DOTALL))
+    for section, names in (
+        ("Updates", definition.updates),
+        ("Signals", definition.signals),
+        ("Queries", definition.queries),
+    ):
+        table = sections[section].split("| type of a refusal")[0]
+        assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(names), section
+
+
+def test_every_field_of_the_start_is_documented() -> None:
+    for name in StartConnection.model_fields:
+        assert f"`{name}`" in MESSAGES
+
+
+def test_every_search_attribute_is_documented() -> None:
+    for key in SEARCH_ATTRIBUTES:
+        assert f"`{key.name}`" in MESSAGES
+
+
+def test_every_dependency_has_its_line_of_why() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = list(project["dependencies"])
+    for extra in project["optional-dependencies"].values():
+        wanted += extra
+    text = (ROOT / "docs" / "dependencies.md").read_text()
+    assert [name for name in wanted if name not in text] == []
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    documents = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    broken = [
+        f"{document.name}: {target}"
+        for document in documents
+        for target in re.findall(r"\]\((?!http)([^)#]+)", document.read_text())
+        if not (document.parent / target).exists()
+    ]
+    assert broken == []
