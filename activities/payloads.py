@@ -104,6 +104,11 @@ class Refreshed(Payload):
     envelope: Envelope | None = None
     ended: bool = False
 
+    @classmethod
+    def of(cls, stored: Stored) -> "Refreshed":
+        """The same for an answer that was stored later."""
+        return cls(outcome=Outcome.REFRESHED, standing=stored.standing)
+
 
 class Adopt(OfConnection):
     """Give a workflow its connection: stored anew, or taken up from its row."""

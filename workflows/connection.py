@@ -10,17 +10,16 @@ import asyncio
 from datetime import datetime, timedelta
 from typing import NoReturn
 
-from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.payloads import Authenticated, Refreshed, RevokedAtProvider
 from domain.outcomes import Outcome
-from domain.status import FAILS_PENDING, ConnectionStatus, StatusReason
+from domain.status import ConnectionStatus, StatusReason
 from domain.view import Attempt, Receipt
 from workflows import deeds, renewal
 from workflows.conversation import Conversation
-from workflows.life import Life
+from workflows.life import Change, Life
 from workflows.messages import (
     AuthorizationBegun,
     Disconnect,
@@ -28,29 +27,31 @@ from workflows.messages import (
     Rename,
     Revoke,
     StartConnection,
+    started,
 )
 from workflows.renewal import Carried
 from workflows.visibility import Visibility
 
 
-@workflow.defn(failure_exception_types=[ValidationError])
+@workflow.defn
 class ConnectionWorkflow(Conversation):
     """One connection's life."""
 
     @workflow.init
-    def __init__(self, start: StartConnection | None = None) -> None:
+    def __init__(self, start: object = None) -> None:
         super().__init__()
+        self._start = started(start)
         self._nudged = False
         self._visibility = Visibility()
-        if start is not None and start.carried is not None:
-            carried = renewal.resumed(start.carried)
+        if isinstance(self._start, StartConnection) and self._start.carried is not None:
+            carried = renewal.resumed(self._start.carried)
             self._life, self._inbox = carried.life, carried.inbox
             self._visibility = Visibility(carried.entry)
 
     @workflow.run
-    async def run(self, start: StartConnection | None = None) -> Receipt:
+    async def run(self, start: object = None) -> Receipt:  # noqa: ARG002 -- ``__init__`` has it
         """Live until DISCONNECTED; the result says what was revoked where."""
-        living = asyncio.create_task(self._live(start))
+        living = asyncio.create_task(self._live())
         while True:
             try:
                 receipt = await asyncio.shield(living)
@@ -59,19 +60,19 @@ class ConnectionWorkflow(Conversation):
                 if living.cancelled():
                     raise  # the worker lets go of this run; it goes on elsewhere
                 self._hear(Disconnect(by_operator=True))
-        return receipt or self._continue_as_new(start)
+        return receipt or self._continue_as_new()
 
-    async def _live(self, start: StartConnection | None) -> Receipt | None:
+    async def _live(self) -> Receipt | None:
         """The loop. None: its history has become long, and it is to continue as new."""
         if self._life is None:
-            await self._adopt(start)
+            await self._adopt()
         while self.life.status is not ConnectionStatus.DISCONNECTED:
             await self._wait()
             await self._heed()
             await self._conclude()
             match self.life.status:
-                case _ if self.life.ending:
-                    await self._end()
+                case _ if self.life.ending is not None:
+                    await self._end(self.life.ending)
                 case ConnectionStatus.PENDING:
                     await self._await_authorization()
                 case ConnectionStatus.ACTIVE:
@@ -83,19 +84,19 @@ class ConnectionWorkflow(Conversation):
         await workflow.wait_condition(workflow.all_handlers_finished)
         return self._receipt()
 
-    async def _adopt(self, start: StartConnection | None) -> None:
+    async def _adopt(self) -> None:
         """First of all: find out whose life this is, and refuse what does not fit."""
-        refusal: str | None = "a connection needs connection_id, user_id and provider_slug"
-        if start is not None:
-            adopted = await deeds.adopt(start)
-            refusal = adopted.refusal
+        refusal = self._start
+        if isinstance(refusal, StartConnection):
+            adopted = await deeds.adopt(refusal)
             if adopted.view is not None:
                 self._life = Life.begin(adopted, workflow.now())
                 self._visibility.index(self.life.view)
                 return
-        self._refusal = refusal or "there is no such connection"
+            refusal = adopted.refusal or "there is no such connection"
+        self._refusal = refusal
         await workflow.wait_condition(workflow.all_handlers_finished)
-        raise ApplicationError(self._refusal, type="Refused", non_retryable=True)
+        raise ApplicationError(refusal, type="Refused", non_retryable=True)
 
     # -- one arm for each part of a life -------------------------------------------------------
 
@@ -103,13 +104,13 @@ class ConnectionWorkflow(Conversation):
         """PENDING: the user is at the provider, for as long as the window is open."""
         self._start_asked_job()
         if self._job is None and is_past(self.life.give_up_at):
-            await self._become(ConnectionStatus.FAILED, StatusReason.AUTHORIZATION_TIMEOUT)
+            await self._become(Change(ConnectionStatus.FAILED, StatusReason.AUTHORIZATION_TIMEOUT))
 
     async def _keep_fresh(self) -> None:
         """ACTIVE: refresh before expiry, until the grant itself ends."""
         self._start_asked_job()
         if self._job is None and is_past(self.life.ends_at):
-            await self._become(ConnectionStatus.EXPIRED, self.life.ends_because)
+            await self._become(Change(ConnectionStatus.EXPIRED, self.life.ends_because))
         elif self._job is None and is_past(self.life.refresh_at):
             self._job = deeds.start_refresh(self.life.view)
 
@@ -119,11 +120,11 @@ class ConnectionWorkflow(Conversation):
         if self._job is None and is_past(self.life.give_up_at):
             await self._begin_end(StatusReason.ABANDONED)
 
-    async def _end(self) -> None:
+    async def _end(self, reason: StatusReason) -> None:
         """Ending: revoke what is held, destroy the secrets, and only then it is over."""
         self._start_asked_job()
         if self._job is None and self.life.revocation is None:
-            await self._become(ConnectionStatus.DISCONNECTED, self.life.ending)
+            await self._become(Change(ConnectionStatus.DISCONNECTED, reason))
 
     def _start_asked_job(self) -> None:
         """What was asked for goes before what is due by itself; revoking before all."""
@@ -164,12 +165,13 @@ class ConnectionWorkflow(Conversation):
     async def _revoked_by_user(self) -> None:
         if self._job is not None:
             self._job.stop()
-        if self.life.status is ConnectionStatus.ACTIVE:
-            await self._become(ConnectionStatus.REVOKED, StatusReason.USER_REVOKED)
-        elif self.life.status is ConnectionStatus.PENDING:
-            await self._become(ConnectionStatus.FAILED, StatusReason.USER_REVOKED)
-        if self.life.holds_secrets:
+        # Also while PENDING: an authorization that was begun before is void from now on.
+        if self.life.holds_secrets or self.life.status is ConnectionStatus.PENDING:
             self.life.begin_revocation(workflow.now())
+        if self.life.status is ConnectionStatus.ACTIVE:
+            await self._become(Change(ConnectionStatus.REVOKED, StatusReason.USER_REVOKED))
+        elif self.life.status is ConnectionStatus.PENDING:
+            await self._become(Change(ConnectionStatus.FAILED, StatusReason.USER_REVOKED))
 
     async def _begin_end(self, reason: StatusReason) -> None:
         if self.life.ending is not None:
@@ -232,40 +234,17 @@ class ConnectionWorkflow(Conversation):
                 await self._revoked_at_provider(result)
 
     async def _refreshed(self, result: Refreshed) -> None:
-        standing = result.standing
         if result.envelope is not None:
-            standing = (await deeds.store(result.envelope)).standing
-        if standing is not None:
-            self.life.refreshed(standing, workflow.now())
-            self._visibility.index(self.life.view)
-        elif result.ended:
+            result = Refreshed.of(await deeds.store(result.envelope))
+        if result.ended:
             self._hear(Disconnect())  # the row knows before the signal has come
-        elif self.life.status is not ConnectionStatus.ACTIVE:
-            return
-        elif result.outcome is Outcome.GRANT_DEAD:
-            await self._become(ConnectionStatus.EXPIRED, result.reason)
-        elif result.outcome is Outcome.ACCESS_REVOKED:
-            await self._become(ConnectionStatus.REVOKED, result.reason)
-            self.life.begin_revocation(workflow.now())
-        else:
-            self.life.struggle(result, workflow.now())
+        await self._become(self.life.after_refresh(result, workflow.now()))
 
     async def _authenticated(self, result: Authenticated, job: deeds.Job) -> None:
         if result.envelope is not None:
             result = Authenticated.of(await deeds.store(result.envelope))
-        if result.standing is not None:
-            self.life.stand(result.standing, workflow.now())
-        unusable = result.revocable and self.life.status is not ConnectionStatus.ACTIVE
-        if job.stopped or unusable:
-            self.life.holds_secrets = True
-            self.life.begin_revocation(workflow.now())
-        reason = result.reason or (StatusReason.USER_REVOKED if job.stopped else None)
-        if reason is None:
-            await self._become(ConnectionStatus.ACTIVE, StatusReason.AUTHORIZED)
-        else:
-            self.life.attempt_failed(reason)
-            if self.life.status is ConnectionStatus.PENDING and reason in FAILS_PENDING:
-                await self._become(ConnectionStatus.FAILED, reason)
+        change, reason = self.life.after_exchange(result, workflow.now(), stopped=job.stopped)
+        await self._become(change)
         job.answer(self.life.view, reason)
 
     async def _revoked_at_provider(self, result: RevokedAtProvider) -> None:
@@ -286,13 +265,15 @@ class ConnectionWorkflow(Conversation):
 
     # -- the three things everything above comes down to ---------------------------------------
 
-    async def _become(self, status: ConnectionStatus, reason: StatusReason | None) -> None:
+    async def _become(self, change: Change | None) -> None:
         """Change the status: the only way it changes, and never without being stored."""
-        if status is not self.life.status:
-            why = reason or StatusReason.GRANT_EXPIRED
-            over = status is ConnectionStatus.DISCONNECTED
+        if change is not None and change.status is not self.life.status:
+            over = change.status is ConnectionStatus.DISCONNECTED
             self.life.view = await deeds.persist(
-                self.life.view.connection_id, status, why, self._receipt() if over else None
+                self.life.view.connection_id,
+                change.status,
+                change.reason,
+                self._receipt() if over else None,
             )
             self.life.settle_in(workflow.now())
         self._visibility.index(self.life.view)
@@ -343,12 +324,12 @@ class ConnectionWorkflow(Conversation):
         await workflow.sleep(timedelta(milliseconds=1))
         return self._may_renew()
 
-    def _continue_as_new(self, start: StartConnection | None) -> NoReturn:
-        assert start is not None  # refused otherwise
+    def _continue_as_new(self) -> NoReturn:
+        assert isinstance(self._start, StartConnection)  # refused otherwise
         if workflow.cancellation_reason() is not None:
             self._hear(Disconnect(by_operator=True))
         carried = Carried(life=self.life, inbox=self._inbox, entry=self._visibility.entry)
-        renewal.continue_as_new(start, carried)
+        renewal.continue_as_new(self._start, carried)
 
 
 def is_past(at: datetime | None) -> bool:

@@ -5,14 +5,15 @@ Plain data and pure functions of the clock handed in; everything that waits or a
 """
 
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from activities.payloads import Adopted, Refreshed
+from activities.payloads import Adopted, Authenticated, Refreshed
+from domain.outcomes import Outcome
 from domain.schedule import refresh_floor, retry_delay
 from domain.standing import Standing
-from domain.status import ConnectionStatus, StatusReason
+from domain.status import FAILS_PENDING, ConnectionStatus, StatusReason
 from domain.view import ConnectionView, Receipt, TokenReceipt, Trouble
 
 AUTHORIZATION_WINDOW: Final = timedelta(minutes=30)
@@ -93,6 +94,43 @@ class Life(BaseModel):
                 never = self.view.connected_at is None
                 self.give_up_at = since + (RETENTION_NEVER_ACTIVE if never else RETENTION)
 
+    def after_refresh(self, result: Refreshed, now: datetime) -> "Change | None":
+        """What a refresh comes to: new clocks, trouble that passes, or the end of the grant."""
+        if result.standing is not None:
+            self.stand(result.standing, now)
+            self.refreshed_at = now
+        elif self.status is not _S.ACTIVE or result.ended:
+            return None
+        elif result.outcome is Outcome.GRANT_DEAD:
+            return Change(_S.EXPIRED, result.reason or StatusReason.GRANT_EXPIRED)
+        elif result.outcome is Outcome.ACCESS_REVOKED:
+            self.begin_revocation(now)
+            return Change(_S.REVOKED, StatusReason.PROVIDER_REVOKED)
+        else:
+            self.struggle(result, now)
+        return None
+
+    def after_exchange(
+        self, result: Authenticated, now: datetime, *, stopped: bool
+    ) -> tuple["Change | None", StatusReason | None]:
+        """What an authorization comes to, and why it came to nothing, if it did.
+
+        ``stopped``: the user revoked or disconnected meanwhile. Its tokens are revoked like all
+        others, and make nothing ACTIVE.
+        """
+        if result.standing is not None:
+            self.stand(result.standing, now)
+        unusable = result.revocable and self.status is not _S.ACTIVE
+        if stopped or unusable:
+            self.holds_secrets = True
+            self.begin_revocation(now)
+        reason = result.reason or (StatusReason.USER_REVOKED if stopped else None)
+        if reason is None:
+            return Change(_S.ACTIVE, StatusReason.AUTHORIZED), None
+        self.attempt_failed(reason)
+        failed = self.status is _S.PENDING and reason in FAILS_PENDING
+        return Change(_S.FAILED, reason) if failed else None, reason
+
     def stand(self, standing: Standing, now: datetime) -> None:
         """New credentials are stored: set the clocks that run with them."""
         self.standing = standing
@@ -122,11 +160,6 @@ class Life(BaseModel):
             retry_at=self.refresh_at,
         )
         self.show(trouble=trouble, refresh_at=self.refresh_at)
-
-    def refreshed(self, standing: Standing, now: datetime) -> None:
-        """A refresh brought new credentials."""
-        self.stand(standing, now)
-        self.refreshed_at = now
 
     def hurry(self, now: datetime, *, force: bool) -> None:
         """Somebody wants a new token now: as soon as backoff and floor allow.
@@ -169,9 +202,10 @@ class Life(BaseModel):
         self.show(expires_at=None, refresh_at=None, trouble=None, receipt=receipt)
 
     @property
-    def ends_because(self) -> StatusReason | None:
+    def ends_because(self) -> StatusReason:
         """Why the grant ends at ``ends_at``."""
-        return self.standing.ends_because if self.standing else None
+        known = self.standing.ends_because if self.standing else None
+        return known or StatusReason.GRANT_EXPIRED
 
     def attempt_failed(self, reason: StatusReason) -> None:
         """The authorization attempt came to nothing; the connection is as it was."""
@@ -183,6 +217,13 @@ class Life(BaseModel):
     def show(self, **changes: object) -> None:
         """Change what anyone may see."""
         self.view = self.view.model_copy(update=changes)
+
+
+class Change(NamedTuple):
+    """A change of status that is to be made, and stored."""
+
+    status: ConnectionStatus
+    reason: StatusReason
 
 
 _S = ConnectionStatus

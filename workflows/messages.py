@@ -126,6 +126,17 @@ def heard(kind: type[MessageT], payload: object) -> MessageT:
         return kind()
 
 
+def started(payload: object) -> StartConnection | str:
+    """What a workflow was started with, or why it cannot be: then the workflow fails and says so.
+
+    Parsed here, not by the SDK: a start that does not fit would else be tried again for ever.
+    """
+    try:
+        return StartConnection.model_validate({} if payload is None else payload)
+    except ValidationError as error:
+        return f"a connection cannot be started like this: {_problems(error)}"
+
+
 def asked(kind: type[MessageT], payload: object, extra: tuple[object, ...]) -> MessageT:
     """An update's payload.
 
@@ -137,8 +148,12 @@ def asked(kind: type[MessageT], payload: object, extra: tuple[object, ...]) -> M
             raise ApplicationError("one argument is expected", type="InvalidInput")
         return kind.model_validate({} if payload is None else payload)
     except ValidationError as error:
-        fields = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc']) or 'input'}: {problem['msg']}"
-            for problem in error.errors()
-        )
-        raise ApplicationError(fields, type="InvalidInput", non_retryable=True) from None
+        problems = _problems(error)
+        raise ApplicationError(problems, type="InvalidInput", non_retryable=True) from None
+
+
+def _problems(error: ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join(str(part) for part in problem['loc']) or 'input'}: {problem['msg']}"
+        for problem in error.errors()
+    )

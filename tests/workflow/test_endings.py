@@ -111,6 +111,17 @@ async def test_a_revoke_before_the_user_has_finished_fails_the_connection(living
     assert view.reason == "user_revoked"
 
 
+async def test_a_link_that_was_begun_before_a_revoke_is_void_after_it(living: World) -> None:
+    begun = await living.connections.connect(living.slug, living.user_id)
+    back = await living.consent(begun)
+    await living.connections.revoke(begun.connection_id)
+    await living.becomes(begun.connection_id, ConnectionStatus.FAILED)
+    await until(lambda: receipt_of(living, begun.connection_id))
+    with pytest.raises(Conflict, match="begin anew"):
+        await living.connections.receive_redirect(back)
+    assert await living.log() == []
+
+
 async def test_an_authorization_that_finishes_after_a_revoke_does_not_bring_it_to_life(
     living: World,
 ) -> None:

@@ -2,16 +2,19 @@
 
 import asyncio
 from datetime import timedelta
+from uuid import UUID, uuid4
 
 import pytest
-from temporalio.client import WorkflowUpdateFailedError
+from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 
-from domain.errors import NeedsUser
+from domain.errors import Conflict, NeedsUser, NotFound, Unreachable
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView
 from tests.world import World, until
+from workflows.messages import StartConnection
 from workflows.names import workflow_id
 
+ID = str(uuid4())
 GARBAGE: list[list[object]] = [
     [],
     [None],
@@ -125,3 +128,54 @@ async def test_queries_show_the_connection_and_explain_it(living: World) -> None
     assert asked == view
     explained = await handle.query("explain")
     assert explained["who_must_act"] == "nobody"
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        None,
+        {},
+        "garbage",
+        5,
+        {"connection_id": "no uuid", "user_id": "no uuid", "provider_slug": "x"},
+        {"connection_id": ID, "user_id": ID, "provider_slug": "nobody-knows-it"},
+        {"connection_id": ID, "user_id": ID, "provider_slug": "sandbox", "alias": "a" * 101},
+        {"connection_id": ID, "user_id": ID, "provider_slug": ""},
+        {"connection_id": str(uuid4()), "user_id": ID, "provider_slug": "sandbox"},
+    ],
+    ids=repr,
+)
+async def test_a_start_that_cannot_be_fails_the_workflow_and_says_why(
+    living: World, start: object
+) -> None:
+    handle = await living.temporal.start_workflow(
+        "ConnectionWorkflow", start, id=f"connection-{ID}", task_queue=living.task_queue
+    )
+    with pytest.raises(WorkflowFailureError) as failed:
+        await asyncio.wait_for(handle.result(), 10)
+    assert getattr(failed.value.cause, "type", None) == "Refused"
+    with pytest.raises(NotFound):
+        await living.connections.view(UUID(ID))
+
+
+async def test_a_start_for_another_users_connection_is_refused(living: World) -> None:
+    view = await living.connected()
+    await living.temporal.get_workflow_handle(workflow_id(view.connection_id)).terminate()
+    start = StartConnection(
+        connection_id=view.connection_id, user_id=uuid4(), provider_slug=living.slug
+    )
+    await living.messaging.start(start, again=True)
+    with pytest.raises(Conflict, match="another user"):
+        await living.messaging.result(view.connection_id)
+
+
+async def test_a_connection_whose_workflow_was_lost_is_taken_up_from_its_row(living: World) -> None:
+    view = await living.connected()
+    await living.temporal.get_workflow_handle(workflow_id(view.connection_id)).terminate()
+    with pytest.raises(Unreachable, match="doctor"):
+        await living.connections.rename(view.connection_id, "nobody there")
+    start = StartConnection(
+        connection_id=view.connection_id, user_id=view.user_id, provider_slug=living.slug
+    )
+    await living.messaging.start(start, again=True)
+    assert (await living.connections.refresh(view.connection_id)).generation == 2
