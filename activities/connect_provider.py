@@ -92,8 +92,9 @@ def _envelope(
     refreshable = "refresh_token" in secret
     refresh_at = None
     if refreshable:
-        # A token of unknown age may be about to end: it is refreshed at once.
-        refresh_at = next_refresh(key.connection_id, deadlines, at) if deadlines else at
+        # A token that has ended, or whose age nobody knows, is refreshed at once.
+        lives_on = staged.expires_at is not None and staged.expires_at > at
+        refresh_at = next_refresh(key.connection_id, deadlines, at) if lives_on else at
     return Envelope(
         connection_id=key.connection_id,
         purpose=Purpose.AUTHORIZATION,

@@ -52,17 +52,20 @@ class Authorizations:
             verifier=secrets.verifier,
         )
 
-    async def receive(self, redirected_url: str) -> Received:
+    async def receive(self, redirected_url: str, expected: UUID | None = None) -> Received:
         """Take in a redirect: park its code, or note the refusal.
 
         Raises:
-            InvalidInput: it cannot be read, or comes from another issuer or to another address.
+            InvalidInput: it cannot be read, comes from another issuer or to another address, or
+                belongs to another connection than is expected.
             NotFound: its state was never sent by us.
             Conflict: its attempt has had its answer, or its time is over.
         """
         redirect = parse_redirect(redirected_url)
         async with self._database.transaction() as session:
             row = await attempts.by_state(session, redirect.state)
+            if expected is not None and row.connection_id != expected:
+                raise InvalidInput("this address belongs to another connection's authorization")
             connection = await session.get_one(ConnectionRow, row.connection_id)
             if connection.ended_at is not None:
                 raise Conflict("the connection has been disconnected")

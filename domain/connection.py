@@ -4,6 +4,7 @@ Holds no clock of its own: every change takes the instant it happens ``at`` (def
 that a workflow can replay it. Transitions answer with a ``Result`` and change nothing on failure.
 """
 
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -15,6 +16,8 @@ from domain.status import ConnectionStatus, may_become
 
 MAX_SLUG = 50
 MAX_ALIAS = 100
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
+"""What no PostgreSQL text can hold: NUL, and half of a surrogate pair."""
 
 
 def _now() -> datetime:
@@ -52,16 +55,16 @@ class ProviderConnection:
     updated_at: datetime = field(default_factory=_now)
 
     def __post_init__(self) -> None:
-        if not is_valid_slug(self.provider_slug):
+        if not 0 < len(self.provider_slug) <= MAX_SLUG:
             raise ValueError(ProviderConnectionError.INVALID_PROVIDER_SLUG)
-        if not is_valid_alias(self.alias):
+        if self.alias is not None and len(self.alias) > MAX_ALIAS:
             raise ValueError(ProviderConnectionError.INVALID_ALIAS)
-        if self.status is ConnectionStatus.ACTIVE and self.credentials is None:
+        if self.status == ConnectionStatus.ACTIVE and self.credentials is None:
             raise ValueError(ProviderConnectionError.ACTIVE_WITHOUT_CREDENTIALS)
 
     def is_connected(self) -> bool:
         """ACTIVE with credentials; their expiry is not looked at."""
-        return self.status is ConnectionStatus.ACTIVE and self.credentials is not None
+        return self.status == ConnectionStatus.ACTIVE and self.credentials is not None
 
     def needs_reauthentication(self) -> bool:
         """Whether only the user can bring it back."""
@@ -124,7 +127,7 @@ class ProviderConnection:
         """Refreshed, or authorized again while still ACTIVE."""
         if credentials is None:
             return Failure(error=ProviderConnectionError.CREDENTIALS_REQUIRED)
-        if self.status is not ConnectionStatus.ACTIVE:
+        if self.status != ConnectionStatus.ACTIVE:
             return Failure(error=ProviderConnectionError.NOT_CONNECTED)
         self.credentials = credentials
         self._touch(at)
@@ -132,7 +135,7 @@ class ProviderConnection:
 
     def record_sync(self, *, at: datetime | None = None) -> Result[None, str]:
         """Data was read."""
-        if self.status is not ConnectionStatus.ACTIVE:
+        if self.status != ConnectionStatus.ACTIVE:
             return Failure(error=ProviderConnectionError.NOT_CONNECTED)
         self.last_sync_at = self._touch(at)
         return Success(value=None)
@@ -147,9 +150,12 @@ class ProviderConnection:
         return Success(value=None)
 
     def _touch(self, at: datetime | None) -> datetime:
-        # Two changes within one tick of the clock still move updated_at, as it promises.
-        self.updated_at = at or max(_now(), self.updated_at + timedelta(microseconds=1))
-        return self.updated_at
+        moment = at or _now()
+        if at is None and moment == self.updated_at:
+            # Two changes within one tick of the clock still move updated_at, as it promises.
+            moment += timedelta(microseconds=1)
+        self.updated_at = moment
+        return moment
 
 
 def provider_id_of(slug: str) -> UUID:
@@ -158,10 +164,10 @@ def provider_id_of(slug: str) -> UUID:
 
 
 def is_valid_slug(slug: str) -> bool:
-    """Whether ``slug`` can name a provider."""
-    return 0 < len(slug) <= MAX_SLUG
+    """Whether ``slug`` may be asked for: the entity's length, and nothing that cannot be stored."""
+    return 0 < len(slug) <= MAX_SLUG and not _UNSTORABLE.search(slug)
 
 
 def is_valid_alias(alias: str | None) -> bool:
-    """Whether ``alias`` can name a connection; None is no alias."""
-    return alias is None or len(alias) <= MAX_ALIAS
+    """Whether ``alias`` may be asked for, by the same rule; None is no alias."""
+    return alias is None or (len(alias) <= MAX_ALIAS and not _UNSTORABLE.search(alias))

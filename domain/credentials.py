@@ -71,8 +71,8 @@ class ProviderCredentials:
             raise ValueError("encrypted_data must not be empty")
         if not isinstance(self.credential_type, CredentialType):
             raise ValueError("credential_type must be a CredentialType")
-        if self.expires_at is not None and self.expires_at.utcoffset() is None:
-            raise ValueError("expires_at must be timezone-aware")
+        if self.expires_at is not None and not _is_aware(self.expires_at):
+            raise ValueError("expires_at must be a timezone-aware datetime")
 
     def is_expired(self, *, at: datetime | None = None) -> bool:
         """Whether the end has come (``at``: the clock, default now)."""
@@ -84,7 +84,8 @@ class ProviderCredentials:
         """Whether the end comes within ``threshold``; False without an end."""
         if self.expires_at is None:
             return False
-        return (at or datetime.now(UTC)) >= self.expires_at - threshold
+        # A difference of two instants always exists; an instant less a threshold may not.
+        return self.expires_at - (at or datetime.now(UTC)) <= threshold
 
     def time_until_expiry(self, *, at: datetime | None = None) -> timedelta | None:
         """What is left, never negative; None without an end."""
@@ -106,3 +107,7 @@ class ProviderCredentials:
     def __str__(self) -> str:
         state = "expired" if self.is_expired() else "valid"
         return f"ProviderCredentials({self.credential_type.value}, {state})"
+
+
+def _is_aware(value: object) -> bool:
+    return isinstance(value, datetime) and value.utcoffset() is not None

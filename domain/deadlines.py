@@ -111,13 +111,6 @@ def access_token_end(deadlines: Iterable[Deadline]) -> datetime | None:
     return next((d.at for d in deadlines if d.kind is DeadlineKind.ACCESS_TOKEN), None)
 
 
-def reauthorize_by(deadlines: Iterable[Deadline]) -> Deadline | None:
-    """The earliest end that only a person can move."""
-    return min(
-        (d for d in deadlines if d.kind in REASON_WHEN_PASSED), key=lambda d: d.at, default=None
-    )
-
-
 def _deadline(kind: DeadlineKind, sent_at: datetime, known: Known) -> Deadline | None:
     for source in DeadlineSource:
         lifetime = known.get(source, Lifetimes()).of(kind)

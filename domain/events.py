@@ -31,8 +31,11 @@ class _OfProvider(DomainEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _OfConnection(_OfProvider):
+class _OfConnection(DomainEvent):
+    user_id: UUID
     connection_id: UUID
+    provider_id: UUID
+    provider_slug: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +44,10 @@ class ProviderConnectionAttempted(_OfProvider):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProviderConnectionSucceeded(_OfConnection):
+class ProviderConnectionSucceeded(_OfProvider):
     """The connection is ACTIVE: for the first time, or again after it had lapsed."""
+
+    connection_id: UUID
 
 
 @dataclass(frozen=True, kw_only=True)

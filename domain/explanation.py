@@ -88,13 +88,20 @@ CAUSE = {
     Outcome.APP_MISCONFIGURED: "the provider refuses our client id or secret, or our entry for it",
     Outcome.STORAGE_FAULT: "the stored credentials do not open with the keys we have",
     Outcome.UNAVAILABLE: "our own database or workers were away",
+    Outcome.GRANT_DEAD: "the provider refuses the grant",
+    Outcome.ACCESS_REVOKED: "access was taken away at the provider",
+    Outcome.REFRESHED: "though new tokens have come since",
 }
 
 WHO_MENDS = {
     Outcome.APP_MISCONFIGURED: Actor.OPERATOR,
     Outcome.STORAGE_FAULT: Actor.OPERATOR,
     Outcome.UNAVAILABLE: Actor.OPERATOR,
+    Outcome.GRANT_DEAD: Actor.USER,
+    Outcome.ACCESS_REVOKED: Actor.USER,
+    Outcome.REFRESHED: Actor.NOBODY,
 }
+"""Whose turn it is while refreshing fails for this cause; for all others it is the provider's."""
 
 
 def explain(view: ConnectionView, now: datetime) -> Explanation:
@@ -140,9 +147,15 @@ def _next_pending(view: ConnectionView) -> tuple[str, datetime | None, Actor]:
     if view.attempt is None:
         return "an authorization is begun.", None, Actor.USER
     until = view.attempt.expires_at
+    if view.attempt.reason is StatusReason.APP_MISCONFIGURED:
+        why = WHY[view.attempt.reason]
+        mended = "When that is mended, the user may try again."
+        return f"the last attempt failed: {why} {mended}", until, Actor.OPERATOR
     if view.attempt.reason is not None:
         why = WHY[view.attempt.reason]
         return f"the last attempt failed: {why} The user may try again.", until, Actor.USER
+    if view.attempt.status != "pending":
+        return "the user has authorized; the code is being exchanged.", until, Actor.NOBODY
     return f"the user authorizes at the provider until {instant(until)}.", until, Actor.USER
 
 
@@ -160,7 +173,13 @@ def _next_active(view: ConnectionView) -> tuple[str, datetime | None, Actor]:
             view.expires_at,
             who,
         )
-    return f"{ends}; it is refreshed {instant(view.refresh_at)}.", view.refresh_at, Actor.NOBODY
+    plan = f"{ends}; it is refreshed {instant(view.refresh_at)}."
+    if view.reauthorize_by is None:
+        return plan, view.refresh_at, Actor.NOBODY
+    by = f"The user must authorize again by {instant(view.reauthorize_by)}."
+    if view.reauthorize_by <= view.refresh_at:
+        return f"{plan} {by}", view.reauthorize_by, Actor.USER
+    return f"{plan} {by}", view.refresh_at, Actor.NOBODY
 
 
 def _next_degraded(
@@ -184,7 +203,10 @@ def _tried(view: ConnectionView) -> tuple[str, ...]:
 def _receipt(receipt: Receipt | None) -> tuple[str, ...]:
     if receipt is None:
         return ()
-    done = [f"{entry.token}: {_fate(entry.result, entry.dies_at)}" for entry in receipt.tokens]
+    done = [
+        f"{entry.token.replace('_', ' ')}: {_fate(entry.result, entry.dies_at)}"
+        for entry in receipt.tokens
+    ]
     kept = "all secrets are destroyed" if receipt.shredded else "secrets are still kept"
     return (f"At the provider: {'; '.join(done) or 'nothing was held'}. Here: {kept}.",)
 

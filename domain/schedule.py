@@ -38,8 +38,11 @@ def refresh_jitter(connection_id: UUID, margin: timedelta) -> timedelta:
 
 
 def refresh_floor(lifetime: timedelta | None) -> timedelta:
-    """The least time between two refreshes, whatever a provider says of its tokens."""
-    if lifetime is None or lifetime <= timedelta(0):
+    """The least time between two refreshes, whatever a provider says of its tokens.
+
+    A token that lives less than a second cannot be kept fresh; it is no reason for a hot loop.
+    """
+    if lifetime is None or lifetime < SECOND:
         return LONGEST_FLOOR
     return min(LONGEST_FLOOR, lifetime / 4)
 
@@ -52,7 +55,7 @@ def refresh_after(
     A missing lifetime never means "never": such a token is refreshed once per ``keep_alive``.
     """
     if lifetime is None:
-        return keep_alive
+        return max(keep_alive, refresh_floor(lifetime))
     margin = refresh_margin(lifetime)
     wanted = lifetime - margin - refresh_jitter(connection_id, margin)
     return max(min(wanted, keep_alive), refresh_floor(lifetime))

@@ -6,16 +6,12 @@ clock of the database that stored the token.
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from domain.deadlines import (
-    REASON_WHEN_PASSED,
-    Deadline,
-    access_token_end,
-    reauthorize_by,
-)
+from domain.deadlines import REASON_WHEN_PASSED, Deadline, DeadlineKind, access_token_end
 from domain.schedule import KEEP_ALIVE, refresh_after
 from domain.status import StatusReason
 
@@ -65,21 +61,37 @@ def standing(
 ) -> Standing:
     """How credentials stand ``now``.
 
-    ``refresh_at`` None means that they cannot be refreshed: then the grant ends with the access
-    token.
+    ``refresh_at`` None means that they cannot be refreshed.
     """
     end = access_token_end(deadlines)
-    must_act = reauthorize_by(deadlines)
-    ends_at = must_act.at if must_act else None
-    because = REASON_WHEN_PASSED[must_act.kind] if must_act else None
-    if refresh_at is None and end is not None and (ends_at is None or end < ends_at):
-        ends_at, because = end, StatusReason.NOT_REFRESHABLE
+    last = end_of_grant(deadlines, refreshable=refresh_at is not None)
     return Standing(
         generation=generation,
         expires_at=end,
         lifetime=None if end is None else end - sent_at,
         refresh_in=None if refresh_at is None else max(refresh_at - now, timedelta(0)),
-        ends_in=None if ends_at is None else max(ends_at - now, timedelta(0)),
-        ends_because=because,
-        reauthorize_by=ends_at,
+        ends_in=None if last is None else max(last.at - now, timedelta(0)),
+        ends_because=None if last is None else last.because,
+        reauthorize_by=None if last is None else last.at,
     )
+
+
+class EndOfGrant(NamedTuple):
+    """The instant from which only the user can go on, and why."""
+
+    at: datetime
+    because: StatusReason
+
+
+def end_of_grant(deadlines: tuple[Deadline, ...], *, refreshable: bool) -> EndOfGrant | None:
+    """When the grant ends, if that is known.
+
+    Without a refresh token it ends with the access token, and whatever the catalogue says of
+    refresh tokens is about others.
+    """
+    reasons = {**REASON_WHEN_PASSED}
+    if not refreshable:
+        del reasons[DeadlineKind.REFRESH_TOKEN]
+        reasons[DeadlineKind.ACCESS_TOKEN] = StatusReason.NOT_REFRESHABLE
+    ends = [EndOfGrant(d.at, reasons[d.kind]) for d in deadlines if d.kind in reasons]
+    return min(ends, key=lambda end: end.at, default=None)

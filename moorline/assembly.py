@@ -35,6 +35,9 @@ from storage.vault import Vault
 from workflows.connection import ConnectionWorkflow
 
 DEPLOYMENT = "moorline"
+STICKY = timedelta(seconds=2)
+"""How long a workflow task waits for the worker that has it in memory. The SDK's 10 s would be
+added to every recovery from a killed worker."""
 PASSED_THROUGH = (
     "activities",
     "domain",
@@ -133,6 +136,7 @@ def new_worker(
         activities=activities_of(resources),
         workflow_runner=workflow_runner(),
         graceful_shutdown_timeout=graceful_shutdown,
+        sticky_queue_schedule_to_start_timeout=STICKY,
         max_cached_workflows=max_cached_workflows,
         deployment_config=versioned if build_id else None,
     )

@@ -4,14 +4,17 @@ What ``moorline dev`` keeps running and ``moorline demo`` tells its story on. St
 live in one folder; other commands find a running stack by the environment file written there.
 """
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from moorline.settings import DEV_ENVIRONMENT
+from moorline.settings import DEV_ENVIRONMENT, given
+from moorline.setup import set_up
 from moorline.stack import Child, Ports, Stack, StackFacts
+from providers.catalogue import SHIPPED, Catalogue
 from storage import schema
 from storage.database import Database
 from storage.keyring import new_key
@@ -51,27 +54,33 @@ async def developing(
         database = Database(stack.database_url)
         await schema.migrate(database)
         await database.close()
+        await set_up(given(), environment)
         await _start_parts(stack, state, environment)
         yield Development(stack, environment)
 
 
 async def _start_parts(stack: Stack, state: Path, environment: Mapping[str, str]) -> None:
-    await stack.start_python(
-        "sandbox",
-        [
-            "-m",
-            "providers.sandbox",
-            f"--port={stack.ports.sandbox}",
-            f"--state={state / 'sandbox'}",
-        ],
-        ready=f"{stack.sandbox_url}/healthz",
-    )
-    await stack.start_python(
-        "gateway",
-        ["-m", "moorline", "gateway"],
-        env=environment,
-        ready=f"{stack.gateway_url}/healthz",
-    )
+    async with asyncio.TaskGroup() as starts:
+        starts.create_task(
+            stack.start_python(
+                "sandbox",
+                [
+                    "-m",
+                    "providers.sandbox",
+                    f"--port={stack.ports.sandbox}",
+                    f"--state={state / 'sandbox'}",
+                ],
+                ready=f"{stack.sandbox_url}/healthz",
+            )
+        )
+        starts.create_task(
+            stack.start_python(
+                "gateway",
+                ["-m", "moorline", "gateway"],
+                env=environment,
+                ready=f"{stack.gateway_url}/healthz",
+            )
+        )
 
 
 def _environment(state: Path, stack: Stack, extra: Mapping[str, str]) -> dict[str, str]:
@@ -82,12 +91,28 @@ def _environment(state: Path, stack: Stack, extra: Mapping[str, str]) -> dict[st
         "MOORLINE_UI_ORIGIN": stack.ui_url,
         "TEMPORAL_ADDRESS": stack.temporal_address,
         "TEMPORAL_NAMESPACE": stack.facts.temporal.namespace,
+        # What a person has configured for other servers must not reach this one.
+        "TEMPORAL_CONFIG_FILE": os.devnull,
+        "TEMPORAL_TLS": "false",
         **{name: _key_file(state / file) for name, file in KEY_FILES.items()},
+        **({} if "MOORLINE_PROVIDERS" in extra else _sandbox_entry(state, stack.sandbox_url)),
         **extra,
     }
     lines = "".join(f"{name}='{value}'\n" for name, value in environment.items())
     _write_private(state / DEV_ENVIRONMENT, lines)
     return environment
+
+
+def _sandbox_entry(state: Path, url: str) -> dict[str, str]:
+    """Where the sandbox's entry is to be read from, if it listens elsewhere than it says."""
+    shipped = Catalogue.read().get("sandbox").issuer
+    if shipped is None or shipped == url:
+        return {}
+    folder = state.absolute() / "providers"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    text = (SHIPPED / "sandbox.yaml").read_text()
+    (folder / "sandbox.yaml").write_text(text.replace(shipped, url))
+    return {"MOORLINE_PROVIDERS": str(folder)}
 
 
 def _key_file(path: Path) -> str:

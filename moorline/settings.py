@@ -6,10 +6,10 @@ goes before ``.env``, and that before what ``moorline dev`` has written into its
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final, Literal, TypeVar
 
 from dotenv import load_dotenv
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -20,6 +20,10 @@ from workflows.names import TASK_QUEUE
 
 STATE = Path(".moorline")
 DEV_ENVIRONMENT = "env"
+FASTEST: Final = 100
+"""Calls per second to one provider; beyond, a limit protects nobody."""
+
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 
 def _database_url(value: SecretStr) -> SecretStr:
@@ -32,47 +36,95 @@ def _database_url(value: SecretStr) -> SecretStr:
     return value
 
 
-class Settings(BaseSettings):
-    """Everything that can be set. ``docs/settings.md`` explains each."""
+class TemporalSettings(BaseSettings):
+    """What a part needs that never opens the database: the gateway, and ``moorline setup``."""
 
-    model_config = SettingsConfigDict(env_prefix="MOORLINE_", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix="MOORLINE_", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
+    )
 
-    database_url: Annotated[SecretStr, AfterValidator(_database_url)]
-    keys: SecretStr = SecretStr("")
     payload_keys: SecretStr = SecretStr("")
+    require_encrypted_payloads: bool = False
     providers: Path | None = None
-    redirect_uri: str = "http://127.0.0.1:8400/callback"
     task_queue: str = TASK_QUEUE
     build_id: str | None = None
-    require_encrypted_payloads: bool = False
-    graceful_shutdown_s: float = Field(default=30, ge=25)
-    gateway_port: int = 8300
+    calls_per_second: float | None = Field(default=None, gt=0, le=FASTEST)
+    gateway_port: int = Field(default=8300, ge=1, le=65535)
     ui_origin: str = "http://127.0.0.1:8233"
-    log_level: str = "INFO"
-
-    def keyring(self) -> Keyring:
-        """The keys that wrap data keys."""
-        return Keyring.parse(self.keys.get_secret_value(), "MOORLINE_KEYS")
+    log_level: Annotated[LogLevel, BeforeValidator(str.upper)] = "INFO"
+    log_format: Literal["console", "json"] = "console"
 
     def payload_keyring(self) -> Keyring:
         """The keys of Temporal payloads."""
         return Keyring.parse(self.payload_keys.get_secret_value(), "MOORLINE_PAYLOAD_KEYS")
 
 
+class Settings(TemporalSettings):
+    """Everything that can be set. ``docs/settings.md`` explains each."""
+
+    database_url: Annotated[SecretStr, AfterValidator(_database_url)]
+    keys: SecretStr = SecretStr("")
+    redirect_uri: str = "http://127.0.0.1:8400/callback"
+    graceful_shutdown_s: float = Field(default=30, ge=25)
+
+    def keyring(self) -> Keyring:
+        """The keys that wrap data keys."""
+        return Keyring.parse(self.keys.get_secret_value(), "MOORLINE_KEYS")
+
+
+SettingsT = TypeVar("SettingsT", bound=TemporalSettings)
+
+
 def load(state: Path = STATE) -> Settings:
-    """The settings as they are now.
+    """All settings as they are now.
 
     Raises:
         NotConfigured: one is missing or wrong; names it, never its value.
     """
-    load_dotenv(".env")
-    load_dotenv(state / DEV_ENVIRONMENT)
+    return load_as(Settings, state)
+
+
+def load_as(kind: type[SettingsT], state: Path = STATE) -> SettingsT:
+    """The settings of this kind as they are now.
+
+    Raises:
+        NotConfigured: one is missing or wrong; names it, never its value.
+    """
+    read_files(state)
+    return _made(kind)
+
+
+def given() -> TemporalSettings:
+    """What environment and ``.env`` say, whatever runs here; the environment stays as it is.
+
+    Raises:
+        NotConfigured: one is wrong; names it, never its value.
+    """
+    return _made(TemporalSettings, Path(".env"))
+
+
+def _made(kind: type[SettingsT], file: Path | None = None) -> SettingsT:
     try:
-        return Settings()
+        return kind(_env_file=file)
     except ValidationError as error:
         problems = "; ".join(
-            f"MOORLINE_{'_'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
+            f"MOORLINE_{'_'.join(str(part) for part in problem['loc']).upper()}: "
+            + problem["msg"].removeprefix("Value error, ")
             for problem in error.errors()
         )
-        hint = "" if "MOORLINE_DATABASE_URL" in os.environ else " (is `moorline dev` running?)"
+        away = issubclass(kind, Settings) and "MOORLINE_DATABASE_URL" not in os.environ
+        hint = " (is `moorline dev` running?)" if away else ""
         raise NotConfigured(problems + hint) from None
+
+
+def read_files(state: Path = STATE) -> None:
+    """Take into the environment what the files say and it does not say already.
+
+    Raises:
+        NotConfigured: a file is there and cannot be read.
+    """
+    for file in (Path(".env"), state / DEV_ENVIRONMENT):
+        try:
+            load_dotenv(file)
+        except (OSError, UnicodeDecodeError) as error:
+            raise NotConfigured(f"{file} cannot be read ({type(error).__name__})") from None

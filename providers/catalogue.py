@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
+import httpx
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -31,15 +32,41 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 def _endpoint(url: str) -> str:
     parts = urlsplit(url)
-    if not parts.hostname or parts.username or parts.fragment:
+    if not _is_callable(url) or not parts.hostname or "@" in parts.netloc or "#" in url:
         raise ValueError("must be an absolute URL without user name and fragment")
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
         raise ValueError("must be https (http is for loopback only)")
     return url
 
 
+def _is_callable(url: str) -> bool:
+    """Whether a request could be made of it: found out here, not when a token is at stake."""
+    try:
+        port, host = urlsplit(url).port, httpx.URL(url).host
+    except (ValueError, httpx.InvalidURL):
+        return False
+    return port != 0 and bool(host)
+
+
+_SAYABLE = (
+    Outcome.TRANSIENT,
+    Outcome.RATE_LIMITED,
+    Outcome.GRANT_DEAD,
+    Outcome.ACCESS_REVOKED,
+    Outcome.APP_MISCONFIGURED,
+)
+"""What a provider can say by refusing; the other outcomes are ours to find."""
+
+
+def _sayable(outcome: Outcome) -> Outcome:
+    if outcome not in _SAYABLE:
+        raise ValueError(f"a refusal is one of {', '.join(_SAYABLE)}")
+    return outcome
+
+
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
-Seconds = Annotated[int, Field(ge=1)]
+Seconds = Annotated[int, Field(ge=1, le=3_155_760_000)]
+"""At most a hundred years: a longer time fits into no calendar, and a token would pay for it."""
 
 
 class _Strict(BaseModel):
@@ -50,7 +77,7 @@ class Refusal(_Strict):
     """How this provider words an outcome in its own way: all given fields must be equal."""
 
     fields: Mapping[str, str | bool] = Field(min_length=1)
-    outcome: Outcome
+    outcome: Annotated[Outcome, AfterValidator(_sayable)]
 
 
 class StatedLifetimes(_Strict):
@@ -89,7 +116,7 @@ class ProviderEntry(_Strict):
     authorize_params: Mapping[str, str] = {}
     lifetimes: StatedLifetimes = StatedLifetimes()
     rotation: Literal["never", "sometimes", "always"] = "sometimes"
-    grace_s: int | None = None
+    grace_s: Annotated[int, Field(ge=0)] | None = None
     """How long a rotated-out refresh token is still honoured; None = not known."""
     keep_alive_s: Seconds = int(KEEP_ALIVE.total_seconds())
     refusals: tuple[Refusal, ...] = ()
@@ -104,7 +131,8 @@ class ProviderEntry(_Strict):
     @model_validator(mode="after")
     def _no_secret_in_the_clear(self) -> "ProviderEntry":
         literal = self.client_secret is not None and not _REFERENCE.fullmatch(self.client_secret)
-        if literal and urlsplit(self.token_url).hostname not in LOOPBACK:
+        called = (self.token_url, self.revoke_url)
+        if literal and any(url and urlsplit(url).hostname not in LOOPBACK for url in called):
             raise ValueError("client_secret must be ${VARIABLE} or file:/path, never the secret")
         return self
 
@@ -134,11 +162,18 @@ class ProviderEntry(_Strict):
             missing = f"the environment variable {variable} is not set"
         else:
             path = Path(reference["path"])
-            found = path.read_text().strip() if path.is_file() else ""
-            missing = f"the file {path} is missing or empty"
+            found = _content(path)
+            missing = f"the file {path} is missing, empty or not readable"
         if not found:
             raise NotConfigured(f"provider {self.slug}: {missing}")
         return found
+
+
+def _content(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except (OSError, ValueError):  # ValueError: not text
+        return ""
 
 
 @dataclass(frozen=True)
@@ -194,7 +229,7 @@ def _read_entry(file: Path) -> ProviderEntry:
             for problem in error.errors()
         )
         raise NotConfigured(f"provider entry {file}: {problems}") from None
-    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, OSError, ValueError) as error:  # ValueError: a date that is none
         raise NotConfigured(f"provider entry {file}: {type(error).__name__}") from None
     if entry.slug != file.stem:
         raise NotConfigured(f"provider entry {file}: its slug must be its name, {file.stem!r}")

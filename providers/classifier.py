@@ -58,9 +58,8 @@ def classify(reply: Reply | NoReply, refusals: Iterable[Refusal] = ()) -> Answer
     fields = parse_object(reply.body, reply.headers.get("content-type", "")) or {}
     if 200 <= reply.status < 300 and (tokens := parse_tokens(fields)) is not None:
         return Answer(Outcome.REFRESHED, tokens=tokens, status=reply.status)
-    code = fields.get("error")
-    known = code if isinstance(code, str) and code in BY_ERROR_CODE else None
-    outcome = _refusal(reply.status, fields, known, refusals)
+    known = _known_code(fields)
+    outcome = worded(fields, refusals) or _refusal(reply.status, known)
     return Answer(
         outcome,
         retry_after=parse_retry_after(reply.headers.get("retry-after"), datetime.now(UTC)),
@@ -71,12 +70,20 @@ def classify(reply: Reply | NoReply, refusals: Iterable[Refusal] = ()) -> Answer
     )
 
 
-def _refusal(
-    status: int, fields: Mapping[str, object], code: str | None, refusals: Iterable[Refusal]
-) -> Outcome:
+def worded(fields: Mapping[str, object], refusals: Iterable[Refusal]) -> Outcome | None:
+    """What the provider's own wording means; None if it is none of them. The first match counts."""
     for refusal in refusals:
         if all(fields.get(name) == value for name, value in refusal.fields.items()):
             return refusal.outcome
+    return None
+
+
+def _known_code(fields: Mapping[str, object]) -> str | None:
+    code = fields.get("error")
+    return code if isinstance(code, str) and code in BY_ERROR_CODE else None
+
+
+def _refusal(status: int, code: str | None) -> Outcome:
     if status == 429:
         return Outcome.RATE_LIMITED
     if status >= 500:

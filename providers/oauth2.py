@@ -9,15 +9,18 @@ import hashlib
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import httpx
 
-from domain.outcomes import Outcome, Revocation
+from domain.outcomes import Revocation
 from domain.secret import Secret
 from providers.catalogue import ProviderEntry
-from providers.classifier import Answer, classify
+from providers.classifier import Answer, classify, worded
+from providers.token_answers import parse_object
 from providers.transport import NoReply, Reply, post_form
+
+NO_SUCH_ENDPOINT = frozenset({404, 405, 501})
 
 
 def always() -> bool:
@@ -79,12 +82,18 @@ class OAuth2:
             return Revocation.UNSUPPORTED
         form = {"token": token.reveal(), "token_type_hint": hint}
         reply = await self._post(self.entry.revoke_url, form, within, always)
-        if isinstance(reply, Reply) and 200 <= reply.status < 300:
-            return Revocation.REVOKED
-        if isinstance(reply, Reply) and _cannot_revoke(reply):
-            return Revocation.UNSUPPORTED
+        if isinstance(reply, Reply):
+            fields = parse_object(reply.body, reply.headers.get("content-type", "")) or {}
+            refused = worded(fields, self.entry.refusals) is not None
+            # RFC 7009 has an unknown token answered with 200; some say 400 invalid_token instead.
+            gone = reply.status == 400 and fields.get("error") == "invalid_token"
+            if gone or (200 <= reply.status < 300 and not refused):
+                return Revocation.REVOKED
+            unsupported = fields.get("error") == "unsupported_token_type"
+            if unsupported or (reply.status in NO_SUCH_ENDPOINT and not refused):
+                return Revocation.UNSUPPORTED
         answer = classify(reply, self.entry.refusals)
-        return Revocation.REVOKED if answer.outcome is Outcome.GRANT_DEAD else answer
+        return Revocation.REVOKED if answer.outcome.ends_grant else answer
 
     async def _post(
         self, url: str, form: Mapping[str, str], within: timedelta, may_send: Callable[[], bool]
@@ -122,7 +131,7 @@ def authorization_url(
         "code_challenge": code_challenge(verifier),
         "code_challenge_method": "S256",
     }
-    separator = "&" if urlsplit(entry.authorize_url).query else "?"
+    separator = "&" if "?" in entry.authorize_url else "?"
     query = urlencode({name: value for name, value in params.items() if value})
     return f"{entry.authorize_url}{separator}{query}"
 
@@ -136,7 +145,3 @@ def code_challenge(verifier: Secret) -> str:
     """The S256 challenge of a verifier (RFC 7636, 4.2)."""
     digest = hashlib.sha256(verifier.reveal().encode("ascii")).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
-
-
-def _cannot_revoke(reply: Reply) -> bool:
-    return reply.status in {404, 405, 501} or b"unsupported_token_type" in reply.body

@@ -34,8 +34,9 @@ def parse_redirect(url: str) -> Redirect:
     """
     if len(url) > LONGEST:
         raise InvalidInput("the redirected URL is too long")
-    parts = urlsplit(url)
     try:
+        url.encode()
+        parts = urlsplit(url)
         fields = parse_qs(parts.query, keep_blank_values=True, max_num_fields=50)
     except ValueError:
         raise InvalidInput("the redirected URL cannot be read") from None

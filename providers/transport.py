@@ -3,18 +3,22 @@
 After a token request the question is not only "what did they answer" but "may they have acted":
 so this module tells apart what was never sent, what was answered in full, and everything between.
 It follows no redirect, retries nothing, keeps no connection (a stale one would turn "never sent"
-into "who knows"), reads no proxy from the environment, and stops reading after 1 MiB.
+into "who knows") and no cookie (one user's must not go with another's token), reads no proxy from
+the environment, and stops reading after 1 MiB, unpacked.
 """
 
 import asyncio
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
 LONGEST_BODY = 1 << 20
 CONNECT_TIMEOUT = timedelta(seconds=5)
+_ZLIB_OR_GZIP = zlib.MAX_WBITS | 32
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ def new_http_client() -> httpx.AsyncClient:
         follow_redirects=False,
         trust_env=False,
         limits=httpx.Limits(max_keepalive_connections=0),
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         headers={"accept": "application/json", "accept-encoding": "identity"},
     )
 
@@ -94,8 +99,28 @@ async def post_form(
 
 async def _read(response: httpx.Response) -> bytes | None:
     body = bytearray()
-    async for chunk in response.aiter_bytes():
+    async for chunk in response.aiter_raw():
         body += chunk
         if len(body) > LONGEST_BODY:
             return None
-    return bytes(body)
+    return _unpacked(bytes(body), response.headers.get("content-encoding", ""))
+
+
+def _unpacked(body: bytes, encoding: str) -> bytes | None:
+    """The body as it was meant; None if it is packed in a way we do not know, or into a bomb.
+
+    We ask for none of this; a server in between may do it all the same.
+    """
+    match encoding.strip().lower():
+        case _ if not body:
+            return body
+        case "" | "identity":
+            return body
+        case "gzip" | "x-gzip" | "deflate":
+            unpacking = zlib.decompressobj(_ZLIB_OR_GZIP)
+            try:
+                unpacked = unpacking.decompress(body, LONGEST_BODY)
+            except zlib.error:
+                return None
+            return unpacked if unpacking.eof else None
+    return None

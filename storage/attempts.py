@@ -105,10 +105,7 @@ async def secrets_of(session: AsyncSession, vault: Vault, row: AttemptRow) -> At
         Conflict: its data key has been shredded since; the attempt is void.
         StorageFault: it does not open.
     """
-    wrapped = await data_keys.find(session, row.connection_id)
-    if wrapped is None or wrapped.id != row.data_key_id:
-        raise Conflict("this authorization was begun before the secrets were shredded; begin anew")
-    key = vault.unwrap(wrapped)
+    key = await _key_of(session, vault, row)
     opened = key.open(f"attempt-{row.id}", 0, row.sealed)
     code = None
     if row.sealed_code is not None:
@@ -125,9 +122,7 @@ async def park(
         Conflict: this attempt has received its answer before, or its window has closed.
     """
     expect_answer(row, at)
-    key = await data_keys.obtain(session, vault, row.connection_id)
-    if key.id != row.data_key_id:
-        raise Conflict("this authorization was begun before the secrets were shredded; begin anew")
+    key = await _key_of(session, vault, row)
     row.sealed_code = key.seal(f"code-{row.id}", 0, {"code": code.reveal()})
     row.code_until = at + CODE_LIFE
     row.status = AttemptStatus.PARKED
@@ -173,6 +168,14 @@ def expect_answer(row: AttemptRow, at: datetime) -> None:
         raise Conflict("this authorization has received its answer before")
     if at >= row.expires_at:
         raise Conflict("the time to authorize is over; begin anew")
+
+
+async def _key_of(session: AsyncSession, vault: Vault, row: AttemptRow) -> DataKey:
+    # Only found, never made: making one waits for a shredding, which waits for this attempt's row.
+    wrapped = await data_keys.find(session, row.connection_id)
+    if wrapped is None or wrapped.id != row.data_key_id:
+        raise Conflict("this authorization was begun before the secrets were shredded; begin anew")
+    return vault.unwrap(wrapped)
 
 
 def _hash(state: Secret) -> bytes:

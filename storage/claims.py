@@ -122,13 +122,13 @@ RETURNING claim, claimed_at
 
 
 async def renew(database: Database, claim: Claim) -> bool:
-    """Extend the lease; False if a successor holds the claim by now."""
+    """Extend the lease; False if the claim has been given back, or a successor holds it."""
     async with database.transaction() as session:
         result = await run(
             session,
             """
             UPDATE credentials SET lease_until = clock_timestamp() + :lease
-            WHERE connection_id = :connection_id AND claim = :claim
+            WHERE connection_id = :connection_id AND claim = :claim AND lease_until > 'epoch'
             """,
             {"connection_id": claim.connection_id, "claim": claim.number, "lease": LEASE},
         )

@@ -103,6 +103,8 @@ async def transition(
             row.connected_at, row.updated_at = connection.connected_at, connection.updated_at
             row.degraded_since = row.degraded_cause = row.retry_at = None
             row.failures = 0
+            if target is ConnectionStatus.ACTIVE:
+                row.receipt = None  # it told of secrets that were held before
             await events.append(session, row, event, cause)
 
 

@@ -101,7 +101,8 @@ async def _finish_attempt(session: AsyncSession, envelope: Envelope, at: datetim
     if envelope.attempt_id is None:
         return True
     attempt = await attempts.get(session, envelope.attempt_id, lock=True)
-    if attempt.status != AttemptStatus.EXCHANGING:
+    ours = attempt.connection_id == envelope.connection_id
+    if not ours or attempt.status != AttemptStatus.EXCHANGING:
         return False
     attempts.finish(attempt, AttemptStatus.SUCCEEDED, None, at)
     return True

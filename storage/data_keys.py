@@ -1,5 +1,7 @@
 """Where data keys live and die: one per connection, made on demand, destroyed by shredding."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from uuid import UUID
 
 from sqlalchemy import func
@@ -36,7 +38,7 @@ async def find(session: AsyncSession, connection_id: UUID) -> WrappedKey | None:
     """The connection's data key as stored; None before the first secret and after shredding."""
     query = select(DataKeyRow).where(DataKeyRow.connection_id == connection_id)
     row = (await session.exec(query)).first()
-    return None if row is None else WrappedKey(row.id, row.connection_id, row.key_id, row.wrapped)
+    return None if row is None else _wrapped(row)
 
 
 async def destroy(session: AsyncSession, connection_id: UUID) -> bool:
@@ -54,15 +56,32 @@ async def count_by_key(session: AsyncSession) -> dict[str, int]:
 async def rewrap_batch(database: Database, vault: Vault) -> int:
     """Bring up to 100 data keys under the primary key; how many were. Call until it answers 0.
 
-    Touches wraps only, never what they seal. Each batch is one transaction and compares what it
-    read, so it can be stopped anywhere and run beside everything else.
+    Touches wraps only, never what they seal. Each batch is one transaction that locks what it
+    reads, so it can be stopped anywhere and run beside everything else. A data key that does not
+    open stays as it is, and its old key is still counted: it must not hold up all others.
     """
     async with database.transaction() as session:
-        query = select(DataKeyRow).where(DataKeyRow.key_id != vault.primary_id)
-        query = query.limit(REWRAP_BATCH).with_for_update(skip_locked=True)
-        rows = (await session.exec(query)).all()
-        for row in rows:
-            wrapped = WrappedKey(row.id, row.connection_id, row.key_id, row.wrapped)
-            again = vault.rewrap(wrapped)
-            row.key_id, row.wrapped = again.key_id, again.wrapped
-        return len(rows)
+        done, last = 0, UUID(int=0)
+        while done < REWRAP_BATCH:
+            rows = await _not_under(session, vault.primary_id, last, REWRAP_BATCH - done)
+            if not rows:
+                break
+            for row in rows:
+                with suppress(StorageFault):
+                    again = vault.rewrap(_wrapped(row))
+                    row.key_id, row.wrapped = again.key_id, again.wrapped
+                    done += 1
+            last = rows[-1].id
+        return done
+
+
+async def _not_under(
+    session: AsyncSession, primary_id: str, after: UUID, limit: int
+) -> Sequence[DataKeyRow]:
+    query = select(DataKeyRow).where(DataKeyRow.key_id != primary_id, DataKeyRow.id > after)
+    query = query.order_by(col(DataKeyRow.id)).limit(limit).with_for_update(skip_locked=True)
+    return (await session.exec(query)).all()
+
+
+def _wrapped(row: DataKeyRow) -> WrappedKey:
+    return WrappedKey(row.id, row.connection_id, row.key_id, row.wrapped)

@@ -59,14 +59,18 @@ async def read(session: AsyncSession, connection_id: UUID) -> list[EventRow]:
     return list((await session.exec(query.order_by(col(EventRow.position)))).all())
 
 
-def is_intact(rows: Iterable[EventRow]) -> bool:
-    """Whether the events of one connection are all there, in order, and unchanged."""
+def is_intact(rows: Iterable[EventRow], head: bytes | None = None) -> bool:
+    """Whether the events of one connection are in order, unchanged, and none left out.
+
+    ``head`` is where the chain ends (``ConnectionRow.event_chain``, or a copy exported before):
+    without it nobody can tell whether the last ones are missing.
+    """
     chain = b""
     for number, row in enumerate(rows, start=1):
         chain = _link(chain, row)
         if row.seq != number or row.chain != chain:
             return False
-    return True
+    return head is None or chain == head
 
 
 def _row(connection_id: UUID, user_id: UUID, event: DomainEvent, cause: str) -> EventRow:
@@ -87,6 +91,9 @@ def _row(connection_id: UUID, user_id: UUID, event: DomainEvent, cause: str) -> 
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, str):
+        # A refused command is recorded with what was asked for, also where that cannot be stored.
+        return value.encode(errors="replace").decode().replace("\x00", "?")
     return str(value) if isinstance(value, UUID | datetime) else value
 
 

@@ -15,7 +15,9 @@ from pathlib import Path
 from domain.errors import NotConfigured, StorageFault
 
 KEY_BYTES = 32
-_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_ID = re.compile(r"[A-Za-z0-9._-]{1,32}")
+"""Shorter than any key is when written out: what stands in the place of an id is shown in errors,
+and must not be the key itself."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,13 @@ class Keyring:
         """
         if text.startswith("file:"):
             path = Path(text.removeprefix("file:"))
-            if not path.is_file():
-                raise NotConfigured(f"{setting}: the key file {path} does not exist")
-            text = path.read_text()
+            try:
+                text = path.read_text()
+            except (OSError, ValueError) as error:  # ValueError: not text
+                problem = type(error).__name__
+                raise NotConfigured(
+                    f"{setting}: the key file {path} cannot be read ({problem})"
+                ) from None
         entries = [entry.strip() for entry in text.replace("\n", ",").split(",") if entry.strip()]
         if not entries:
             raise NotConfigured(f"{setting} is not set: without keys nothing is stored")

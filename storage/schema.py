@@ -22,7 +22,11 @@ _LOCK: Final = 0x4D4F4F52  # "MOOR"
 
 
 async def migrate(database: Database) -> str:
-    """Upgrade to the newest revision; answers which one that is."""
+    """Upgrade to the newest revision; answers which one that is.
+
+    Raises:
+        NotConfigured: the database is newer than this program, or lacks its revision.
+    """
     async with database.transaction() as session:
         connection = await session.connection()
         await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
@@ -41,11 +45,7 @@ async def check(database: Database) -> None:
         revision, missing = await connection.run_sync(_inspect)
     if revision is None:
         raise NotConfigured("the database has no tables yet: run `moorline migrate`")
-    known = {script.revision for script in _scripts().walk_revisions()}
-    if revision not in known:
-        raise NotConfigured(
-            f"the database is at revision {revision}, newer than this program: upgrade Moorline"
-        )
+    _refuse_newer(revision)
     if revision != newest_revision():
         raise NotConfigured(
             f"the database is at revision {revision}, this program needs {newest_revision()}: "
@@ -65,7 +65,22 @@ def newest_revision() -> str:
     return head
 
 
+def _refuse_newer(revision: str) -> None:
+    if revision not in {script.revision for script in _scripts().walk_revisions()}:
+        raise NotConfigured(
+            f"the database is at revision {revision}, newer than this program: upgrade Moorline"
+        )
+
+
 def _upgrade(connection: Connection) -> None:
+    revision, missing = _inspect(connection)
+    if revision is not None:
+        _refuse_newer(revision)
+    elif len(missing) < len(SQLModel.metadata.tables):
+        raise NotConfigured(
+            "the database holds tables of ours and does not say at which revision: restore it "
+            "from a backup, or drop it and run `moorline migrate`"
+        )
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")

@@ -143,9 +143,9 @@ class World:
         received = await self.connections.receive_redirect(await self.consent(begun))
         return await self.connections.authorize(received)
 
-    async def imported(self, **minting: bool) -> ConnectionView:
+    async def imported(self, expires_in: timedelta = timedelta(hours=1)) -> ConnectionView:
         """A connection that was born ACTIVE with credentials one had."""
-        minted = await self.sandbox.mint(self.client_id, **minting)
+        minted = await self.sandbox.mint(self.client_id)
         secret = {
             "access_token": Secret(minted.access_token),
             "refresh_token": Secret(minted.refresh_token or ""),
@@ -156,7 +156,7 @@ class World:
             provider_id=provider_id_of(self.slug),
             provider_slug=self.slug,
             credentials=await self.connections.seal(
-                connection_id, secret, expires_at=datetime.now(UTC) + timedelta(hours=1)
+                connection_id, secret, expires_at=datetime.now(UTC) + expires_in
             ),
         )
         result = await self.connections.connect_provider(command, connection_id)

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
-from domain.explanation import Explanation, explain
+from domain.explanation import CAUSE, Explanation, explain
 from domain.schedule import capped_min_ttl
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView
@@ -206,10 +206,12 @@ class Conversation:
             return True
         if self._is_fresh(want):
             return True
-        refresh_at = self.life.refresh_at
-        if self._job is not None:
+        if self._job is not None or self.life.is_due(workflow.now()):
             return False
-        return refresh_at is None or refresh_at > workflow.now() + FRESH_PATIENCE
+        trouble, refresh_at = self.life.view.trouble, self.life.refresh_at
+        if refresh_at is None or (trouble is not None and trouble.cause.needs_operator):
+            return True
+        return refresh_at > workflow.now() + FRESH_PATIENCE
 
     def _is_fresh(self, want: EnsureFresh) -> bool:
         standing = self.life.standing
@@ -230,8 +232,10 @@ class Conversation:
         self._refuse_unless_active()
         if standing is None or not self._is_fresh(want):
             retry_at = self.life.refresh_at
+            trouble = self.life.view.trouble
+            why = f": {CAUSE[trouble.cause]}" if trouble else ""
             raise _refusal(
-                "there is no token that lives long enough, for now",
+                f"there is no token that lives long enough, for now{why}",
                 "NotFresh",
                 {"retry_at": retry_at.isoformat() if retry_at else None},
             )

@@ -83,6 +83,10 @@ class Life(BaseModel):
                 due.append(self.give_up_at)
         return min((at for at in due if at is not None), default=None)
 
+    def is_due(self, now: datetime) -> bool:
+        """Whether a refresh is to be made now."""
+        return self.refresh_at is not None and self.refresh_at <= now
+
     def settle_in(self, since: datetime) -> None:
         """A status has begun: set the clock that runs in it."""
         match self.status:

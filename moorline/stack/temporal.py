@@ -15,11 +15,6 @@ from pathlib import Path
 from signal import SIGKILL, SIGTERM
 from typing import Self
 
-from temporalio.api.enums.v1 import IndexedValueType
-from temporalio.api.operatorservice.v1 import (
-    AddSearchAttributesRequest,
-    ListSearchAttributesRequest,
-)
 from temporalio.client import Client
 from temporalio.service import RPCError
 
@@ -28,10 +23,10 @@ from .errors import StackError
 from .facts import StackFacts
 from .ports import HOST, check_free, free_ports
 from .readiness import listens, start
+from .search_attributes import kind_named, register, registered
 from .state import StateFolder
 
 _BANNER = re.compile(r"Temporal CLI (?P<cli>\S+) \(Server (?P<temporal>\S+), UI (?P<ui>\S+)\)")
-_SPELT = {"KeywordList": "KEYWORD_LIST"}
 
 
 class TemporalServer:
@@ -132,19 +127,14 @@ class TemporalServer:
 
         The command's own flag has no effect on a database that was made without the attribute.
         """
-        namespace = self._facts.namespace
-        known = await client.operator_service.list_search_attributes(
-            ListSearchAttributesRequest(namespace=namespace)
-        )
+        known = await registered(client)
         missing = {
-            name: IndexedValueType.Value(f"INDEXED_VALUE_TYPE_{_SPELT.get(kind, kind.upper())}")
+            name: kind_named(kind)
             for name, kind in self._facts.search_attributes.items()
-            if name not in known.custom_attributes
+            if name not in known
         }
         if missing:
-            await client.operator_service.add_search_attributes(
-                AddSearchAttributesRequest(namespace=namespace, search_attributes=missing)
-            )
+            await register(client, missing)
         return not missing
 
 

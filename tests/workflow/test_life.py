@@ -131,6 +131,17 @@ async def test_imported_credentials_are_leased_and_refreshed(living: World) -> N
     assert view.generation == 2
 
 
+async def test_an_imported_token_that_has_already_ended_is_refreshed_at_once(
+    living: World,
+) -> None:
+    view = await living.imported(expires_in=timedelta(hours=-1))
+
+    async def refreshed() -> bool:
+        return (await living.connections.view(view.connection_id)).generation == 2
+
+    await until(refreshed, timedelta(seconds=10))
+
+
 async def test_a_refused_import_leaves_its_two_events(living: World) -> None:
     connection_id = uuid4()
     command = ConnectProvider(

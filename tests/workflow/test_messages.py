@@ -5,12 +5,16 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
+from temporalio.client import (
+    WorkflowFailureError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateStage,
+)
 
 from domain.errors import Conflict, NeedsUser, NotFound, Unreachable
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView
-from tests.world import World, until
+from tests.world import World
 from workflows.messages import StartConnection
 from workflows.names import workflow_id
 
@@ -93,21 +97,13 @@ async def test_more_than_five_callers_with_updates_of_their_own_are_told_that_it
     held = await living.plant("token", "delay", seconds=20, when="before_acting")
     handle = living.temporal.get_workflow_handle(workflow_id(view.connection_id))
     question = {"seen_generation": 1, "force": True}
-    calls = [
-        asyncio.ensure_future(handle.execute_update("ensure_fresh", question)) for _ in range(5)
-    ]
-    await living.sandbox.logged(lambda e: e.grant_type == "refresh_token" and e.status is None)
-
-    async def busy() -> bool:
-        try:
-            await handle.execute_update("ensure_fresh", question)
-        except WorkflowUpdateFailedError as refused:
-            return getattr(refused.cause, "type", None) == "Busy"
-        return False
-
-    assert await until(busy)
+    accepted = WorkflowUpdateStage.ACCEPTED
+    for _ in range(5):
+        await handle.start_update("ensure_fresh", question, wait_for_stage=accepted)
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await handle.execute_update("ensure_fresh", question)
+    assert getattr(refused.value.cause, "type", None) == "Busy"
     await living.sandbox.clear(held)
-    await asyncio.gather(*calls)
 
 
 async def test_a_connection_that_is_not_active_refuses_a_fresh_token_with_the_reason(

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from domain.errors import NeedsUser
+from domain.errors import NeedsUser, NotFresh
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView
 from storage import provider_apps
@@ -104,7 +104,9 @@ async def test_a_wrong_client_secret_is_the_operators_trouble_and_no_connection_
     await living.behave(rotation="grace")
     view = await living.connected()
     await living.sandbox.change_secret(living.client_id, "another")
-    asked = asyncio.ensure_future(living.messaging.refresh_now(view.connection_id, 1))
+    # Waiting would not help, so nobody is made to wait.
+    with pytest.raises(NotFresh, match="client id or secret"):
+        await asyncio.wait_for(living.connections.refresh(view.connection_id), 10)
 
     async def noted() -> list[ProviderAppRow]:
         async with living.database.transaction() as session:
@@ -115,7 +117,7 @@ async def test_a_wrong_client_secret_is_the_operators_trouble_and_no_connection_
     explained = await living.connections.explain(view.connection_id)
     assert (explained.status, explained.who_must_act) == ("active", "operator")
     await living.sandbox.change_secret(living.client_id, f"mlcanary-secret-{living.client_id}")
-    assert (await asked).generation == 2
+    assert (await living.connections.refresh(view.connection_id)).generation == 2
     assert await noted() == []
 
 

@@ -1,0 +1,45 @@
+"""All commands, in the order and the groups in which ``moorline --help`` shows them."""
+
+from collections.abc import Callable
+
+import typer
+
+from moorline.cli import connecting, developing, ending, operating, reading, telling, using
+
+app = typer.Typer(
+    name="moorline",
+    help="Keeps user-granted connections to data providers alive.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+GROUPS: dict[str, list[Callable[..., None]]] = {
+    "Try it on this machine": [telling.demo, developing.dev],
+    "Connections": [
+        connecting.connect,
+        connecting.authorize,
+        reading.list_,
+        reading.show,
+        reading.explain,
+        using.token,
+        using.refresh,
+        using.rename,
+        ending.revoke,
+        ending.disconnect,
+    ],
+    "Operate": [
+        operating.worker,
+        operating.gateway,
+        operating.migrate,
+        operating.setup,
+        operating.doctor,
+    ],
+}
+
+for _panel, _commands in GROUPS.items():
+    for _command in _commands:
+        _name = _command.__name__.rstrip("_")
+        app.command(_name, rich_help_panel=_panel)(_command)

@@ -1,0 +1,91 @@
+"""``connect`` and ``authorize``: the beginning of a connection, and its coming back."""
+
+import asyncio
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID, uuid4
+
+import typer
+
+from moorline.cli.arguments import (
+    Alias,
+    AsJson,
+    ConnectionId,
+    NoWait,
+    Timeout,
+    instant_with_offset,
+)
+
+
+def connect(
+    provider: Annotated[
+        str, typer.Argument(help="The provider, as the catalogue names it.", show_default=False)
+    ],
+    user: Annotated[UUID, typer.Option(help="Whose connection it is.", show_default=False)],
+    connection_id: Annotated[
+        UUID | None,
+        typer.Option(
+            "--id", help="The id it is to have.  [default: a new one]", show_default=False
+        ),
+    ] = None,
+    alias: Alias = None,
+    no_wait: NoWait = False,
+    credentials_stdin: Annotated[
+        bool,
+        typer.Option(
+            "--credentials-stdin",
+            help="Import credentials one has, a JSON object on standard input, instead of asking "
+            "the user.",
+        ),
+    ] = False,
+    expires_at: Annotated[
+        datetime | None,
+        typer.Option(
+            metavar="ISO8601",
+            parser=instant_with_offset,
+            help="When the imported access token ends.",
+            show_default=False,
+        ),
+    ] = None,
+    timeout: Timeout = None,
+    json: AsJson = False,
+) -> None:
+    """Connect a user's account: prints the provider's page to open, and waits for the answer."""
+    if expires_at is not None and not credentials_stdin:
+        raise typer.BadParameter("--expires-at belongs to --credentials-stdin")
+    connection_id = connection_id or uuid4()
+    if credentials_stdin:
+        from moorline.cli.given import read_credentials
+
+        given = read_credentials(expires_at)
+        from moorline.cli.importing import import_connection
+
+        asyncio.run(import_connection(given, provider, user, connection_id, alias, json=json))
+        return
+    from moorline.cli.authorizing import begin_connection, in_browser
+
+    begin = begin_connection(provider, user, connection_id, alias)
+    asyncio.run(in_browser(begin, wait=not no_wait, patience_s=timeout, json=json))
+
+
+def authorize(
+    connection_id: ConnectionId,
+    redirected_url: Annotated[
+        str | None,
+        typer.Argument(
+            help="The address the browser was sent back to, in quotes: finishes what was begun.",
+            show_default=False,
+        ),
+    ] = None,
+    no_wait: NoWait = False,
+    timeout: Timeout = None,
+    json: AsJson = False,
+) -> None:
+    """Authorize a connection again, in place; or finish from the address the browser ended on."""
+    from moorline.cli.authorizing import begin_again, finish, in_browser
+
+    if redirected_url is not None:
+        asyncio.run(finish(connection_id, redirected_url, json=json))
+    else:
+        begin = begin_again(connection_id)
+        asyncio.run(in_browser(begin, wait=not no_wait, patience_s=timeout, json=json))

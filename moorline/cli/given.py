@@ -1,0 +1,79 @@
+"""Credentials one has, as they stand on standard input: never in arguments, never echoed.
+
+Light to load, so that what is no credentials is refused before anything is opened.
+"""
+
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from domain.errors import InvalidInput
+from domain.secret import Secret
+
+LONGEST = 1 << 20
+LONGEST_LIFE_S = 10**10
+EXPECTED = (
+    'expects a JSON object on standard input, as a provider answers it: {"access_token": "...", '
+    '"refresh_token": "...", "expires_in": 3600}; pipe it in, or redirect a file: < credentials'
+)
+
+NotEmpty = Annotated[str, Field(min_length=1)]
+
+
+class Answer(BaseModel):
+    """What a token endpoint answers, as far as it is kept."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    access_token: NotEmpty = Field(repr=False)
+    refresh_token: NotEmpty | None = Field(default=None, repr=False)
+    token_type: NotEmpty | None = None
+    scope: str | None = None
+    expires_in: Annotated[float, Field(gt=0, le=LONGEST_LIFE_S)] | None = None
+    expires_at: AwareDatetime | None = None
+
+
+class Given:
+    """The secrets by name, and when the access token ends, if that is known."""
+
+    def __init__(self, answer: Answer, ends_at: datetime | None) -> None:
+        fields = answer.model_dump(exclude={"expires_in", "expires_at"}, exclude_none=True)
+        self.secret = {name: Secret(value) for name, value in fields.items()}
+        self.ends_at = ends_at or answer.expires_at
+        if answer.expires_in is not None:
+            self.ends_at = datetime.now(UTC) + timedelta(seconds=answer.expires_in)
+
+
+def read_credentials(ends_at: datetime | None) -> Given:
+    """The credentials on standard input.
+
+    Raises:
+        BadParameter: nobody has redirected standard input.
+        InvalidInput: what stands there is something else; never says what.
+    """
+    if sys.stdin.isatty():
+        raise typer.BadParameter(f"--credentials-stdin {EXPECTED}")
+    text = sys.stdin.buffer.read(LONGEST + 1)
+    if len(text) > LONGEST:
+        raise InvalidInput("standard input is longer than credentials can be")
+    try:
+        answer = Answer.model_validate_json(text)
+    except ValidationError as error:
+        raise InvalidInput(f"standard input: {_problems(error)}; it {EXPECTED}") from None
+    if [answer.expires_in, answer.expires_at, ends_at].count(None) < 2:
+        raise InvalidInput("give the end of the access token once: expires_in or expires_at")
+    return Given(answer, ends_at)
+
+
+def _problems(error: ValidationError) -> str:
+    """Which fields are wrong; only names of ours, nothing of what was given."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    if any(problem["type"] == "json_invalid" for problem in found):
+        return "this is not JSON"
+    return "; ".join(
+        f"{'.'.join(str(part) for part in problem['loc']) or 'input'}: {problem['msg']}"
+        for problem in found
+    )

@@ -1,0 +1,59 @@
+"""``ConnectProvider`` from the command line: a connection that is born with credentials one has."""
+
+from uuid import UUID
+
+from domain.commands import ConnectProvider
+from domain.connection import provider_id_of
+from domain.errors import Conflict, NotFound, Unreachable
+from domain.result import Failure
+from moorline.assembly import Parts
+from moorline.cli.given import Given
+from moorline.cli.opening import everything
+from moorline.cli.output import Output
+
+
+async def import_connection(
+    given: Given,
+    provider: str,
+    user_id: UUID,
+    connection_id: UUID,
+    alias: str | None,
+    *,
+    json: bool,
+) -> None:
+    """Seal what is given, and carry out the command."""
+    out = Output(json=json)
+    async with everything() as parts:
+        client = parts.connections
+        parts.catalogue.get(provider)
+        await _refuse_twice(parts, connection_id)
+        command = ConnectProvider(
+            user_id=user_id,
+            provider_id=provider_id_of(provider),
+            provider_slug=provider,
+            credentials=await client.seal(connection_id, given.secret, expires_at=given.ends_at),
+            alias=alias,
+        )
+        await _carry_out(parts, command, connection_id)
+        if json:
+            out.emit(await client.view(connection_id))
+        else:
+            out.say(f"Connection {connection_id}")
+            out.say((await client.explain(connection_id)).text)
+
+
+async def _refuse_twice(parts: Parts, connection_id: UUID) -> None:
+    try:
+        await parts.connections.view(connection_id)
+    except NotFound:
+        return
+    raise Conflict(f"connection {connection_id} exists already")
+
+
+async def _carry_out(parts: Parts, command: ConnectProvider, connection_id: UUID) -> None:
+    try:
+        result = await parts.connections.connect_provider(command, connection_id)
+    except Unreachable as error:
+        raise Unreachable(f"connection {connection_id}: {error}") from None
+    if isinstance(result, Failure):
+        raise Conflict(result.error)

@@ -1,0 +1,84 @@
+"""Opening what a command works with, and no more than that.
+
+Reading needs the database alone; a lease needs Temporal only where the token is too old. So each
+command still works while the parts it does not need are away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from domain.errors import NeedsUser
+from domain.explanation import instant
+from domain.view import ConnectionView
+from moorline import logs
+from moorline.settings import Settings, TemporalSettings, load_as
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from moorline.assembly import Parts
+    from storage.database import Database
+
+SettingsT = TypeVar("SettingsT", bound=TemporalSettings)
+
+
+def settings_for_command(kind: type[SettingsT]) -> SettingsT:
+    """The settings; from here on only what goes badly wrong is logged."""
+    settings = load_as(kind)
+    logs.set_up("DEBUG" if settings.log_level == "DEBUG" else "CRITICAL", settings.log_format)
+    return settings
+
+
+def settings_for_process(kind: type[SettingsT]) -> SettingsT:
+    """The settings of a process that runs on; from here on it logs."""
+    settings = load_as(kind)
+    logs.set_up(settings.log_level, settings.log_format)
+    logs.forward_temporal(settings.log_level)
+    return settings
+
+
+@asynccontextmanager
+async def everything() -> AsyncIterator[Parts]:
+    """All parts: for whatever sends messages."""
+    from moorline.assembly import opened
+
+    settings = settings_for_command(Settings)
+    logs.forward_temporal("CRITICAL")
+    async with opened(settings) as parts:
+        yield parts
+
+
+@asynccontextmanager
+async def stored() -> AsyncIterator[Database]:
+    """The database alone, checked: for whatever only reads."""
+    from storage import schema
+    from storage.database import Database
+
+    settings = settings_for_command(Settings)
+    database = Database(settings.database_url.get_secret_value())
+    try:
+        await schema.check(database)
+        yield database
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def naming_the_way_back(connection_id: UUID) -> AsyncIterator[None]:
+    """Where only the user can help, name the command by which he does."""
+    try:
+        yield
+    except NeedsUser as error:
+        raise NeedsUser(
+            f"{str(error).rstrip('.')}; `moorline authorize {connection_id}` brings it back",
+            status=error.status,
+            reason=error.reason,
+        ) from None
+
+
+def over(view: ConnectionView) -> str:
+    """That a connection has ended."""
+    return f"connection {view.connection_id} is over: disconnected {instant(view.since)}"

@@ -1,0 +1,78 @@
+"""Where a command's words go: text for people, or JSON alone on standard output.
+
+With ``--json`` everything said to people goes to standard error. What users typed (an alias) is
+stripped of what would steer a terminal.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pydantic import BaseModel, JsonValue, TypeAdapter
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from domain.status import ConnectionStatus
+from domain.view import ConnectionView
+
+COLOURS = {
+    ConnectionStatus.PENDING: "yellow",
+    ConnectionStatus.ACTIVE: "green",
+    ConnectionStatus.EXPIRED: "red",
+    ConnectionStatus.REVOKED: "red",
+    ConnectionStatus.FAILED: "red",
+    ConnectionStatus.DISCONNECTED: "dim",
+}
+WIDE = 240
+"""Columns where nobody's terminal sets a limit: nothing is cut or folded in a pipe."""
+
+_json: TypeAdapter[JsonValue] = TypeAdapter(JsonValue)
+_views = TypeAdapter(list[ConnectionView])
+
+
+class Output:
+    """One command's output."""
+
+    def __init__(self, *, json: bool) -> None:
+        self.json = json
+        stream = sys.stderr if json else sys.stdout
+        width = None if stream.isatty() else WIDE
+        self._console = Console(file=stream, width=width, highlight=False, emoji=False)
+
+    def say(self, what: str | Text) -> None:
+        """Tell people. Long lines are left to the terminal, so that an address can be copied."""
+        text = Text(plain(what)) if isinstance(what, str) else what
+        self._console.print(text, soft_wrap=True)
+
+    def table(self, table: Table) -> None:
+        """Show a table to people."""
+        self._console.print(table)
+
+    @contextmanager
+    def waiting(self, what: str) -> Iterator[None]:
+        """Show that something is waited for; only where somebody watches."""
+        with self._console.status(Text(what)):
+            yield
+
+    def emit(self, value: BaseModel | JsonValue) -> None:
+        """The JSON answer."""
+        if isinstance(value, BaseModel):
+            text = value.model_dump_json()
+        else:
+            text = _json.dump_json(value).decode()
+        sys.stdout.write(text + "\n")
+
+    def emit_views(self, views: list[ConnectionView]) -> None:
+        """Views as one JSON array."""
+        sys.stdout.write(_views.dump_json(views).decode() + "\n")
+
+
+def plain(text: str) -> str:
+    """Text without what would steer a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def status_text(status: ConnectionStatus) -> Text:
+    """A status in its colour."""
+    return Text(status.value.upper(), COLOURS[status])

@@ -1,0 +1,112 @@
+"""Connections as tables and cards for people. Text only: nothing is read or decided here."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+from rich.table import Table
+from rich.text import Text
+
+from domain.explanation import WHY, instant
+from domain.status import ConnectionStatus
+from domain.view import Attempt, ConnectionView, Receipt
+from moorline.cli.output import plain, status_text
+
+MARGIN = 14
+UNITS = (("years", 31_556_952), ("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+
+
+def table_of(views: Sequence[ConnectionView]) -> Table:
+    """Connections, a row each."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("ID", no_wrap=True)
+    for heading in ("ALIAS", "PROVIDER", "STATUS", "REASON", "ACCESS TOKEN", ""):
+        table.add_column(heading, overflow="fold")
+    for view in views:
+        table.add_row(
+            str(view.connection_id),
+            plain(view.alias or "-"),
+            plain(view.provider_slug),
+            status_text(view.status),
+            view.reason.value,
+            _token(view) or "-",
+            Text(_marks(view), "yellow"),
+        )
+    return table
+
+
+def card_of(view: ConnectionView) -> Text:
+    """One connection, a line for each thing there is to know."""
+    lines = (Text.assemble((f"{name:<{MARGIN}}", "dim"), value) for name, value in _lines(view))
+    return Text("\n").join(lines)
+
+
+def receipt_of(receipt: Receipt) -> str:
+    """What was revoked where, in a line for each token."""
+    lines = [f"  {token.token}: {token.result.value}" for token in receipt.tokens]
+    held = "\n".join(lines) or "  nothing was held"
+    here = "all secrets are destroyed" if receipt.shredded else "secrets are still kept"
+    return f"At the provider:\n{held}\nHere: {here}."
+
+
+def distance(at: datetime, now: datetime | None = None) -> str:
+    """An instant as people think of it: `in 54 min`, `3 d ago`."""
+    left = at - (now or datetime.now(UTC))
+    return f"in {length(left)}" if left >= timedelta(0) else f"{length(-left)} ago"
+
+
+def length(duration: timedelta) -> str:
+    """A duration in its largest fitting unit."""
+    seconds = round(duration.total_seconds())
+    for unit, size in UNITS:
+        if seconds >= 2 * size or size == 1:
+            return f"{seconds // size} {unit}"
+    raise AssertionError  # the last unit always fits
+
+
+def _lines(view: ConnectionView) -> Iterator[tuple[str, Text | str]]:
+    yield "connection", str(view.connection_id)
+    yield "alias", plain(view.alias or "-")
+    yield "provider", plain(view.provider_slug)
+    yield "user", str(view.user_id)
+    since = f" since {instant(view.since)}: {WHY[view.reason]}"
+    yield "status", Text.assemble(status_text(view.status), since)
+    if marks := _marks(view):
+        yield "", Text(marks, "yellow")
+    if view.status is ConnectionStatus.ACTIVE:
+        yield "access token", f"generation {view.generation}, {_token(view) or 'no known end'}"
+    if view.reauthorize_by:
+        yield "authorize by", instant(view.reauthorize_by)
+    if view.attempt:
+        yield "last attempt", _attempt(view.attempt)
+    if view.receipt:
+        yield "receipt", receipt_of(view.receipt).replace("\n", "\n" + " " * MARGIN)
+    if view.connected_at:
+        yield "connected", instant(view.connected_at)
+    yield "created", instant(view.created_at)
+
+
+def _attempt(attempt: Attempt) -> str:
+    if attempt.reason:
+        return f"{attempt.status}: {WHY[attempt.reason]}"
+    if attempt.status == "pending":
+        return f"pending, until {instant(attempt.expires_at)}"
+    return attempt.status
+
+
+def _token(view: ConnectionView) -> str:
+    said = []
+    if view.expires_at:
+        tense = "ends" if view.expires_at > datetime.now(UTC) else "ended"
+        said.append(f"{tense} {distance(view.expires_at)}")
+    if view.refresh_at:
+        said.append(f"refresh {distance(view.refresh_at)}")
+    return ", ".join(said)
+
+
+def _marks(view: ConnectionView) -> str:
+    marks = []
+    if view.ending:
+        marks.append("ending")
+    if view.trouble:
+        marks.append(f"degraded ({view.trouble.cause.value})")
+    return ", ".join(marks)

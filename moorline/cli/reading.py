@@ -1,0 +1,91 @@
+"""``list``, ``show`` and ``explain``: what is stored of connections. Only the database is asked."""
+
+import asyncio
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from domain.status import ConnectionStatus
+from moorline.cli.arguments import AsJson, ConnectionId
+
+MOST = 1000
+
+
+def list_(
+    user: Annotated[
+        UUID | None, typer.Option(help="Of this user only.", show_default=False)
+    ] = None,
+    provider: Annotated[
+        str | None, typer.Option(help="With this provider only.", show_default=False)
+    ] = None,
+    status: Annotated[
+        ConnectionStatus | None, typer.Option(help="In this status only.", show_default=False)
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """List connections, the newest first (at most 1000)."""
+    asyncio.run(_list(user, provider, status, json))
+
+
+def show(connection_id: ConnectionId, json: AsJson = False) -> None:
+    """Show all there is to know of a connection; never a secret."""
+    asyncio.run(_show(connection_id, json))
+
+
+def explain(connection_id: ConnectionId, json: AsJson = False) -> None:
+    """Say in plain words how a connection is, why, what comes next, and who must act."""
+    asyncio.run(_explain(connection_id, json))
+
+
+async def _list(
+    user: UUID | None, provider: str | None, status: ConnectionStatus | None, json: bool
+) -> None:
+    from moorline.cli.opening import stored
+    from moorline.cli.output import Output
+    from moorline.cli.pictures import table_of
+    from storage import views
+
+    out = Output(json=json)
+    async with stored() as database, database.transaction() as session:
+        found = await views.find(
+            session, user_id=user, provider_slug=provider, status=status, limit=MOST
+        )
+    if json:
+        out.emit_views(list(found))
+    elif found:
+        out.table(table_of(found))
+    else:
+        out.say("No connections." if not (user or provider or status) else "No such connections.")
+
+
+async def _show(connection_id: UUID, json: bool) -> None:
+    from moorline.cli.opening import stored
+    from moorline.cli.output import Output
+    from moorline.cli.pictures import card_of
+    from storage import views
+
+    out = Output(json=json)
+    async with stored() as database, database.transaction() as session:
+        view = await views.get(session, connection_id)
+    if json:
+        out.emit(view)
+    else:
+        out.say(card_of(view))
+
+
+async def _explain(connection_id: UUID, json: bool) -> None:
+    from domain import explanation
+    from moorline.cli.opening import stored
+    from moorline.cli.output import Output
+    from storage import views
+    from storage.database import now
+
+    out = Output(json=json)
+    async with stored() as database, database.transaction() as session:
+        view = await views.get(session, connection_id)
+        explained = explanation.explain(view, await now(session))
+    if json:
+        out.emit({**explained.model_dump(mode="json"), "text": explained.text})
+    else:
+        out.say(explained.text)

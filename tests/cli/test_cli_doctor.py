@@ -1,0 +1,155 @@
+"""The doctor: every half-broken set-up has its line, and nothing of it ends the examination."""
+
+import asyncio
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from domain.outcomes import Outcome
+from moorline.doctor.findings import Finding, Verdict
+from storage.keyring import new_key
+from tests.cli.terminal import Done, Terminal, bare_environment
+from tests.world import World, until, write_entry
+from workflows.names import workflow_id
+
+findings_of = TypeAdapter(list[Finding])
+NOWHERE = "postgresql+asyncpg://moorline:mlcanary-password@127.0.0.1:1/nowhere"
+
+
+def troubles(done: Done) -> dict[str, Finding]:
+    """What is bad, by check."""
+    found = findings_of.validate_json(done.out)
+    return {finding.check: finding for finding in found if finding.verdict is Verdict.BAD}
+
+
+async def test_where_all_is_well_every_line_is_ok(world: World, busy: Terminal) -> None:
+    await world.connected()
+    lines, as_json = await asyncio.gather(busy.run("doctor"), busy.run("doctor", "--json"))
+    assert (lines.code, as_json.code) == (0, 0)
+    assert troubles(as_json) == {}
+    for check in ("packages", "settings", "keys", "database", "Temporal", "workers", "connections"):
+        assert any(line.startswith(f"ok   {check} ") for line in lines.out.splitlines()), lines.out
+
+
+async def test_a_terminated_workflow_is_found_and_started_again_from_its_row(
+    world: World, busy: Terminal
+) -> None:
+    view, other = await world.connected(), await world.connected()
+    handle = world.temporal.get_workflow_handle(workflow_id(view.connection_id))
+    await handle.terminate("by somebody")
+    refused = await busy.fails("rename", view.connection_id, "x")
+    assert "`moorline doctor --fix`" in refused
+    found = await busy.run("doctor", "--json")
+    assert found.code == 1
+    assert set(troubles(found)) == {"connections"}
+    said = troubles(found)["connections"].said
+    assert "1 of 2 have lost their workflow" in said
+    assert str(view.connection_id) in said
+    fixed = await busy.run("doctor", "--fix")
+    assert fixed.code == 0, fixed.out
+    assert "1 that had lost their workflow were started again" in fixed.out
+    refreshed = await busy.run("refresh", view.connection_id)
+    assert refreshed.out.startswith("Refreshed: access token 2")
+    assert (await busy.run("token", other.connection_id)).code == 0
+
+
+async def test_a_disconnect_that_lost_its_workflow_is_brought_to_its_end(
+    world: World, busy: Terminal
+) -> None:
+    view = await world.connected()
+    handle = world.temporal.get_workflow_handle(workflow_id(view.connection_id))
+    await handle.terminate("by somebody")
+    await busy.fails("disconnect", view.connection_id)
+    await busy.fails("token", view.connection_id)
+    assert (await busy.run("doctor", "--fix")).code == 0
+    await world.becomes(view.connection_id, "disconnected")  # type: ignore[arg-type]
+    assert (await world.grant()).revoked_by == "client"
+
+
+async def test_nobody_at_work_is_found(world: World, terminal: Terminal) -> None:
+    done = await terminal.run("doctor", "--json")
+    assert done.code == 1
+    trouble = troubles(done)["workers"]
+    assert f"nobody asks for work on task queue {world.task_queue!r}" in trouble.said
+    assert trouble.mend == "run `moorline worker`"
+
+
+async def test_keys_that_are_gone_are_found_by_their_id(world: World, busy: Terminal) -> None:
+    await world.connected()
+    other, short, none = await asyncio.gather(
+        busy.run("doctor", "--json", MOORLINE_KEYS=new_key("other")),
+        busy.run("doctor", "--json", MOORLINE_KEYS="k1:bWxjYW5hcnk="),
+        busy.run("doctor", "--json", MOORLINE_PAYLOAD_KEYS=None),
+    )
+    assert "1 connections are sealed under the key 'test'" in troubles(other)["stored keys"].said
+    assert "has 8 bytes, not 32" in troubles(short)["keys"].said
+    assert "MOORLINE_PAYLOAD_KEYS is not set" in troubles(none)["payload keys"].said
+
+
+async def test_servers_that_are_away_are_found_one_by_one(world: World, busy: Terminal) -> None:
+    temporal, database = await asyncio.gather(
+        busy.run("doctor", "--json", TEMPORAL_ADDRESS="127.0.0.1:1"),
+        busy.run("doctor", "--json", MOORLINE_DATABASE_URL=NOWHERE),
+    )
+    assert set(troubles(temporal)) == {"Temporal"}
+    assert set(troubles(database)) == {"database"}
+    assert "127.0.0.1:1/nowhere does not answer" in troubles(database)["database"].said
+
+
+async def test_a_bare_machine_is_told_what_to_set(tmp_path: Path) -> None:
+    nowhere = {"TEMPORAL_ADDRESS": "127.0.0.1:1"}
+    bare = Terminal({**bare_environment(), **nowhere}, tmp_path)
+    done = await bare.run("doctor", "--json")
+    assert done.code == 1
+    assert set(troubles(done)) == {"settings", "payload keys", "Temporal"}
+
+
+async def test_a_provider_in_use_whose_secret_is_missing_is_found(
+    world: World, busy: Terminal
+) -> None:
+    await world.connected()
+    write_entry(
+        world.folder, world.sandbox.base_url, world.slug, client_secret="${NOT_SET_ANYWHERE}"
+    )
+    done = await busy.run("doctor", "--json")
+    assert (
+        "the environment variable NOT_SET_ANYWHERE is not set" in troubles(done)["providers"].said
+    )
+    (world.folder / f"{world.slug}.yaml").write_text("slug: [")
+    broken = await busy.run("doctor", "--json")
+    assert f"{world.slug}.yaml" in troubles(broken)["providers"].said
+
+
+async def test_a_provider_that_refuses_our_secret_is_found(world: World, busy: Terminal) -> None:
+    view = await world.connected()
+    await world.sandbox.change_secret(world.client_id, "mlcanary-another-secret")
+
+    async def noted() -> bool:
+        trouble = (await world.connections.view(view.connection_id)).trouble
+        return trouble is not None and trouble.cause is Outcome.APP_MISCONFIGURED
+
+    async with busy.running("refresh", view.connection_id):  # it has more patience than a test
+        await until(noted)
+    done = await busy.run("doctor", "--json")
+    said = troubles(done)["provider apps"].said
+    assert f"{world.slug} refuses our client id or secret since" in said
+    assert "(invalid_client)" in said
+
+
+async def test_a_distribution_that_claims_one_of_our_packages_is_found(
+    world: World, busy: Terminal
+) -> None:
+    stranger = world.folder / "site" / "stranger-1.0.dist-info"
+    stranger.mkdir(parents=True)
+    (stranger / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n")
+    (stranger / "top_level.txt").write_text("workflows\n")
+    done = await busy.run("doctor", "--json", PYTHONPATH=str(stranger.parent))
+    assert troubles(done)["packages"].said.endswith("claim our packages: workflows (stranger)")
+
+
+async def test_a_database_that_was_never_migrated_is_found(world: World, busy: Terminal) -> None:
+    async with world.database.transaction() as session:
+        connection = await session.connection()
+        await connection.exec_driver_sql("DELETE FROM alembic_version")
+    done = await busy.run("doctor", "--json")
+    assert "run `moorline migrate`" in troubles(done)["database"].said

@@ -1,0 +1,72 @@
+"""Wrong usage is told at once, with exit code 2, before anything is opened."""
+
+import asyncio
+import os
+import pty
+import time
+from uuid import uuid4
+
+from tests.cli.terminal import Terminal
+
+ID = str(uuid4())
+WRONG = [
+    ("show", "not-a-uuid"),
+    ("show",),
+    ("show", ID, "--unknown"),
+    ("nonsense",),
+    ("list", "--status", "sleeping"),
+    ("list", "--user", "me"),
+    ("connect", "sandbox"),
+    ("connect", "sandbox", "--user", "me"),
+    ("connect", "sandbox", "--user", ID, "--id", "1"),
+    ("connect", "sandbox", "--user", ID, "--alias", "x" * 101),
+    ("connect", "sandbox", "--user", ID, "--timeout", "0"),
+    ("connect", "sandbox", "--user", ID, "--expires-at", "2030-01-01T00:00:00Z"),
+    ("rename", ID),
+    ("rename", ID, "name", "--none"),
+    ("rename", ID, "x" * 101),
+    ("token", ID, "--min-ttl", "-1"),
+    ("token", ID, "--min-ttl", "soon"),
+    ("disconnect",),
+    ("authorize", "1"),
+]
+
+
+async def test_wrong_usage_is_exit_code_2_and_writes_nothing_to_standard_output(
+    terminal: Terminal,
+) -> None:
+    answers = await asyncio.gather(*(terminal.run(*words) for words in WRONG))
+    for words, done in zip(WRONG, answers, strict=True):
+        assert (done.code, done.out) == (2, ""), (words, done)
+        assert "Traceback" not in done.err
+
+
+async def test_help_is_there_at_once_and_names_every_command(terminal: Terminal) -> None:
+    began = time.monotonic()
+    done = await terminal.run("--help")
+    assert time.monotonic() - began < 5  # 0.25 s, where nothing else runs
+    commands = "dev worker gateway setup migrate doctor connect authorize list show explain"
+    commands += " refresh revoke disconnect token rename"
+    assert all(f" {command} " in done.out for command in commands.split())
+
+
+async def test_credentials_are_not_read_from_a_keyboard(terminal: Terminal) -> None:
+    keyboard, line = pty.openpty()
+    words = ("connect", "sandbox", "--user", ID, "--credentials-stdin")
+    process = await terminal.spawn(*words, stdin=line)
+    _, said = await process.communicate()
+    os.close(keyboard)
+    os.close(line)
+    assert process.returncode == 2
+    assert "expects a JSON object on standard input" in " ".join(said.decode().split())
+
+
+async def test_ending_for_good_is_asked_about_at_a_keyboard_only(terminal: Terminal) -> None:
+    keyboard, line = pty.openpty()
+    process = await terminal.spawn("disconnect", ID, stdin=line)
+    os.write(keyboard, b"n\n")
+    _, said = await process.communicate()
+    os.close(keyboard)
+    os.close(line)
+    assert process.returncode == 1
+    assert "for good?" in said.decode()
