@@ -44,7 +44,7 @@ async def tell(state: Path, console: Console, *, hold: bool = False) -> Report:
             async with staged(state) as stage:
                 await _tell(stage, timeline)
                 if hold:
-                    await _hold(stage, console)
+                    await _hold(timeline, console)
         except StackError as error:
             timeline.steps[0].detail = str(error)
     return timeline.report()
@@ -91,8 +91,8 @@ async def _watch(stage: Stage, timeline: Timeline, connection_id: UUID) -> None:
         await asyncio.sleep(0.2)
 
 
-async def _hold(stage: Stage, console: Console) -> None:
-    console.print(f"Everything is kept running: {_page(stage, uuid4())}. Ctrl-C ends it.")
+async def _hold(timeline: Timeline, console: Console) -> None:
+    console.print(f"Everything is kept running, until Ctrl-C: {timeline.ui}", soft_wrap=True)
     await asyncio.Event().wait()
 
 
