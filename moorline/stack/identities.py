@@ -87,9 +87,11 @@ def _born_on_linux(pid: int) -> str | None:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    state, ticks = fields[0], fields[19]
+    state, threads, ticks = fields[0], int(fields[17]), fields[19]
+    if state in "ZX" and threads <= 1:  # with more, its last threads still hold its ports
+        return None
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return None if state in "ZX" else f"{boot}/{ticks}"
+    return f"{boot}/{ticks}"
 
 
 def _born_elsewhere(pid: int) -> str | None:
