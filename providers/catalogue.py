@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -26,6 +27,7 @@ from domain.schedule import KEEP_ALIVE
 from domain.secret import Secret
 
 SHIPPED = Path(__file__).parent / "entries"
+HOW_TO_ADD = "clients and workers alike read more entries from the folder MOORLINE_PROVIDERS names"
 _REFERENCE = re.compile(r"\$\{(?P<variable>\w+)\}|file:(?P<path>.+)")
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -208,11 +210,12 @@ class Catalogue:
         """The entry of this slug.
 
         Raises:
-            NotFound: there is none; the message names those there are.
+            NotFound: there is none; the message names those that are spelled like it.
         """
         if slug not in self._entries:
-            known = ", ".join(sorted(self._entries)) or "none"
-            raise NotFound(f"unknown provider {slug[:50]!r}; known: {known}")
+            alike = " or ".join(get_close_matches(slug[:50], self._entries))
+            hint = f"is it {alike}?" if alike else HOW_TO_ADD
+            raise NotFound(f"unknown provider {slug[:50]!r}; {hint}")
         return self._entries[slug]
 
     def slugs(self) -> list[str]:

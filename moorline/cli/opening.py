@@ -72,8 +72,9 @@ async def naming_the_way_back(connection_id: UUID) -> AsyncIterator[None]:
     try:
         yield
     except NeedsUser as error:
+        said = str(error).rstrip(".")
         raise NeedsUser(
-            f"{str(error).rstrip('.')}; `moorline authorize {connection_id}` brings it back",
+            f"{said}; `moorline authorize {connection_id}` asks the user for access",
             status=error.status,
             reason=error.reason,
         ) from None
