@@ -130,11 +130,17 @@ class ProviderEntry(_Strict):
         """The longest a grant is left unused."""
         return timedelta(seconds=self.keep_alive_s)
 
+    @property
+    def holds_its_secret(self) -> bool:
+        """Whether the secret stands in the entry itself: on loopback it may."""
+        return self.client_secret is not None and not _REFERENCE.fullmatch(self.client_secret)
+
     @model_validator(mode="after")
     def _no_secret_in_the_clear(self) -> "ProviderEntry":
-        literal = self.client_secret is not None and not _REFERENCE.fullmatch(self.client_secret)
         called = (self.token_url, self.revoke_url)
-        if literal and any(url and urlsplit(url).hostname not in LOOPBACK for url in called):
+        if self.holds_its_secret and any(
+            url and urlsplit(url).hostname not in LOOPBACK for url in called
+        ):
             raise ValueError("client_secret must be ${VARIABLE} or file:/path, never the secret")
         return self
 

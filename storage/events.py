@@ -59,6 +59,12 @@ async def read(session: AsyncSession, connection_id: UUID) -> list[EventRow]:
     return list((await session.exec(query.order_by(col(EventRow.position)))).all())
 
 
+async def head(session: AsyncSession, connection_id: UUID) -> bytes | None:
+    """Where the chain of a connection ends; None if there is no such connection."""
+    query = select(ConnectionRow.event_chain).where(ConnectionRow.id == connection_id)
+    return (await session.exec(query)).first()
+
+
 def is_intact(rows: Iterable[EventRow], head: bytes | None = None) -> bool:
     """Whether the events of one connection are in order, unchanged, and none left out.
 

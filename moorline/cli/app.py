@@ -4,7 +4,17 @@ from collections.abc import Callable
 
 import typer
 
-from moorline.cli import connecting, developing, ending, operating, reading, telling, using
+from moorline.cli import (
+    cataloguing,
+    connecting,
+    developing,
+    ending,
+    operating,
+    reading,
+    rekeying,
+    telling,
+    using,
+)
 
 app = typer.Typer(
     name="moorline",
@@ -24,6 +34,7 @@ GROUPS: dict[str, list[Callable[..., None]]] = {
         reading.list_,
         reading.show,
         reading.explain,
+        reading.events,
         using.token,
         using.refresh,
         using.rename,
@@ -43,3 +54,6 @@ for _panel, _commands in GROUPS.items():
     for _command in _commands:
         _name = _command.__name__.rstrip("_")
         app.command(_name, rich_help_panel=_panel)(_command)
+
+for _group in (cataloguing.providers, rekeying.keys):
+    app.add_typer(_group, rich_help_panel="Operate")

@@ -1,6 +1,6 @@
 """Connections as tables and cards for people. Text only: nothing is read or decided here."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from rich.table import Table
@@ -36,8 +36,23 @@ def table_of(views: Sequence[ConnectionView]) -> Table:
 
 def card_of(view: ConnectionView) -> Text:
     """One connection, a line for each thing there is to know."""
-    lines = (Text.assemble((f"{name:<{MARGIN}}", "dim"), value) for name, value in _lines(view))
+    return lines_of(_lines(view))
+
+
+def lines_of(named: Iterable[tuple[str, Text | str]], margin: int = MARGIN) -> Text:
+    """A line for each, its name in the margin."""
+    lines = (Text.assemble((f"{name:<{margin}}", "dim"), value) for name, value in named)
     return Text("\n").join(lines)
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """Rows under headings."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        made.add_column(heading, overflow="fold")
+    for row in rows:
+        made.add_row(*map(plain, row))
+    return made
 
 
 def receipt_of(receipt: Receipt) -> str:

@@ -1,15 +1,19 @@
-"""``list``, ``show`` and ``explain``: what is stored of connections. Only the database is asked."""
+"""``list``, ``show``, ``explain``, ``events``: what is stored. Only the database is asked."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Annotated
 from uuid import UUID
 
 import typer
 
+from domain.explanation import instant
 from domain.status import ConnectionStatus
 from moorline.cli.arguments import AsJson, ConnectionId
 
 MOST = 1000
+KNOWN = frozenset({"provider_id", "provider_slug"})
+"""What every event of a connection says alike."""
 
 
 def list_(
@@ -36,6 +40,12 @@ def show(connection_id: ConnectionId, json: AsJson = False) -> None:
 def explain(connection_id: ConnectionId, json: AsJson = False) -> None:
     """Say in plain words how a connection is, why, what comes next, and who must act."""
     asyncio.run(_explain(connection_id, json))
+
+
+def events(connection_id: ConnectionId, json: AsJson = False) -> None:
+    """List all that happened to a connection, and whether the record is whole."""
+    whole = asyncio.run(_events(connection_id, json))
+    raise typer.Exit(0 if whole else 1)
 
 
 async def _list(
@@ -89,3 +99,37 @@ async def _explain(connection_id: UUID, json: bool) -> None:
         out.emit({**explained.model_dump(mode="json"), "text": explained.text})
     else:
         out.say(explained.text)
+
+
+async def _events(connection_id: UUID, json: bool) -> bool:
+    from moorline.cli.opening import stored
+    from moorline.cli.output import Output
+    from moorline.cli.pictures import table
+    from storage import events, views
+
+    out = Output(json=json)
+    async with stored() as database, database.transaction() as session:
+        await views.get(session, connection_id)
+        rows = await events.read(session, connection_id)
+        whole = events.is_intact(rows, await events.head(session, connection_id))
+    if json:
+        fields = {"event_id", "seq", "type", "occurred_at", "data"}
+        out.emit(
+            {
+                "whole": whole,
+                "events": [row.model_dump(mode="json", include=fields) for row in rows],
+            }
+        )
+        return whole
+    told = [(str(row.seq), instant(row.occurred_at), row.type, _said(row.data)) for row in rows]
+    out.table(table(("", "WHEN", "EVENT", ""), told))
+    out.say(
+        f"{len(rows)} events, the record is whole."
+        if whole
+        else "Events are missing or were changed: the chain does not fit."
+    )
+    return whole
+
+
+def _said(data: Mapping[str, object]) -> str:
+    return ", ".join(f"{name}: {value}" for name, value in data.items() if name not in KNOWN)
