@@ -34,6 +34,7 @@ GROUPS: dict[str, list[Callable[..., None]]] = {
         reading.list_,
         reading.show,
         reading.explain,
+        reading.watch,
         reading.events,
         using.token,
         using.refresh,

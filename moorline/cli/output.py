@@ -56,12 +56,13 @@ class Output:
             yield
 
     def emit(self, value: BaseModel | JsonValue) -> None:
-        """The JSON answer."""
+        """The JSON answer; at once, since more may follow."""
         if isinstance(value, BaseModel):
             text = value.model_dump_json()
         else:
             text = _json.dump_json(value).decode()
         sys.stdout.write(text + "\n")
+        sys.stdout.flush()
 
     def emit_views(self, views: list[ConnectionView]) -> None:
         """Views as one JSON array."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
@@ -11,7 +12,11 @@ from domain.status import ConnectionStatus
 from domain.view import Attempt, ConnectionView, Receipt
 from moorline.cli.output import plain, status_text
 
+if TYPE_CHECKING:
+    from storage.tables import EventRow
+
 MARGIN = 14
+ALIKE = frozenset({"provider_id", "provider_slug"})
 UNITS = (("years", 31_556_952), ("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
@@ -53,6 +58,12 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     for row in rows:
         made.add_row(*map(plain, row))
     return made
+
+
+def event_line(row: "EventRow") -> str:
+    """One event: when, what, and what it says that others of the connection do not."""
+    said = [f"{name}: {value}" for name, value in row.data.items() if name not in ALIKE]
+    return f"{instant(row.occurred_at)}  {row.type}  {', '.join(said)}".rstrip()
 
 
 def receipt_of(receipt: Receipt) -> str:

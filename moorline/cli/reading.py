@@ -1,19 +1,15 @@
-"""``list``, ``show``, ``explain``, ``events``: what is stored. Only the database is asked."""
+"""``list``, ``show``, ``explain``, ``watch``, ``events``: only the database is asked."""
 
 import asyncio
-from collections.abc import Mapping
 from typing import Annotated
 from uuid import UUID
 
 import typer
 
-from domain.explanation import instant
 from domain.status import ConnectionStatus
 from moorline.cli.arguments import AsJson, ConnectionId
 
 MOST = 1000
-KNOWN = frozenset({"provider_id", "provider_slug"})
-"""What every event of a connection says alike."""
 
 
 def list_(
@@ -40,6 +36,13 @@ def show(connection_id: ConnectionId, json: AsJson = False) -> None:
 def explain(connection_id: ConnectionId, json: AsJson = False) -> None:
     """Say in plain words how a connection is, why, what comes next, and who must act."""
     asyncio.run(_explain(connection_id, json))
+
+
+def watch(connection_id: ConnectionId, json: AsJson = False) -> None:
+    """Tell what happens to a connection as it happens, until it is over or you press Ctrl-C."""
+    from moorline.cli.watching import watch
+
+    asyncio.run(watch(connection_id, json=json))
 
 
 def events(connection_id: ConnectionId, json: AsJson = False) -> None:
@@ -104,7 +107,7 @@ async def _explain(connection_id: UUID, json: bool) -> None:
 async def _events(connection_id: UUID, json: bool) -> bool:
     from moorline.cli.opening import stored
     from moorline.cli.output import Output
-    from moorline.cli.pictures import table
+    from moorline.cli.pictures import event_line
     from storage import events, views
 
     out = Output(json=json)
@@ -121,15 +124,11 @@ async def _events(connection_id: UUID, json: bool) -> bool:
             }
         )
         return whole
-    told = [(str(row.seq), instant(row.occurred_at), row.type, _said(row.data)) for row in rows]
-    out.table(table(("", "WHEN", "EVENT", ""), told))
+    for row in rows:
+        out.say(event_line(row))
     out.say(
         f"{len(rows)} events, the record is whole."
         if whole
         else "Events are missing or were changed: the chain does not fit."
     )
     return whole
-
-
-def _said(data: Mapping[str, object]) -> str:
-    return ", ".join(f"{name}: {value}" for name, value in data.items() if name not in KNOWN)

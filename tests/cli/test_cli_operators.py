@@ -1,10 +1,12 @@
 """What an operator asks: the record of a connection, the providers, the keys."""
 
 import asyncio
+from signal import SIGINT
 
 from pydantic import JsonValue
 
 from domain.status import ConnectionStatus
+from domain.view import ConnectionView
 from storage.database import run
 from storage.keyring import new_key
 from tests.cli.terminal import Done, Terminal
@@ -118,3 +120,35 @@ async def test_what_does_not_open_is_left_under_its_key_and_said(
     left = await busy.run("keys", "rewrap", MOORLINE_KEYS=other)
     assert left.code == 1
     assert "0 brought under 'other'.\n1 are left" in left.out
+
+
+async def test_a_connection_is_watched_from_its_first_refresh_to_its_end(
+    world: World, busy: Terminal
+) -> None:
+    view = await world.connected()
+    async with busy.running("watch", view.connection_id) as command:
+        await command.says("ACTIVE since")
+        await world.connections.refresh(view.connection_id)
+        await command.says("ProviderTokenRefreshSucceeded")
+        await command.says("access token 2 ends")
+        async with world.without_database():
+            await command.says("watching on")
+        await world.connections.disconnect(view.connection_id)
+        await command.says("ProviderDisconnectionSucceeded")
+        done = await command.ended()
+    assert done.code == 0
+    assert "DISCONNECTED since" in done.out
+
+
+async def test_what_is_watched_as_json_is_a_view_in_every_line_until_ctrl_c(
+    world: World, busy: Terminal
+) -> None:
+    view = await world.connected()
+    async with busy.running("watch", view.connection_id, "--json") as command:
+        await command.says('"generation":1')
+        await world.connections.refresh(view.connection_id)
+        await command.says('"generation":2')
+        done = await command.told(SIGINT)
+    views = [ConnectionView.model_validate_json(line) for line in done.out.splitlines()]
+    assert {each.connection_id for each in views} == {view.connection_id}
+    assert done.code == 130
