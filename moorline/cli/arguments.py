@@ -1,5 +1,6 @@
 """Arguments and options that several commands share, and what of them is refused at once."""
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -7,6 +8,7 @@ from uuid import UUID
 import typer
 
 from domain.connection import MAX_ALIAS, is_valid_alias
+from domain.errors import NotConfigured
 
 LONGEST_S = 10**9
 
@@ -29,8 +31,27 @@ def instant_with_offset(text: str) -> datetime:
     return at
 
 
+def slugs_like(incomplete: str) -> list[str]:
+    """Slugs of the catalogue that begin like this: for the shell's completion."""
+    from moorline.settings import TemporalSettings, load_as
+    from providers.catalogue import Catalogue
+
+    with suppress(NotConfigured):  # a shell that completes is no place for an error
+        slugs = Catalogue.read(load_as(TemporalSettings).providers).slugs()
+        return [slug for slug in slugs if slug.startswith(incomplete)]
+    return []
+
+
 ConnectionId = Annotated[
     UUID, typer.Argument(metavar="ID", help="The connection.", show_default=False)
+]
+Provider = Annotated[
+    str,
+    typer.Argument(
+        help="The provider, as the catalogue names it.",
+        autocompletion=slugs_like,
+        show_default=False,
+    ),
 ]
 Alias = Annotated[
     str | None,

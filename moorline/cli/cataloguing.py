@@ -2,12 +2,12 @@
 
 import asyncio
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from pydantic import JsonValue
 
-from moorline.cli.arguments import AsJson
+from moorline.cli.arguments import AsJson, Provider
 
 if TYPE_CHECKING:
     from providers.catalogue import Catalogue, ProviderEntry
@@ -20,7 +20,6 @@ providers = typer.Typer(
     help="What is known of each provider, and whether it knows us.",
     no_args_is_help=True,
 )
-Slug = Annotated[str, typer.Argument(metavar="PROVIDER", help="Its slug.", show_default=False)]
 
 
 @providers.command("list")
@@ -48,7 +47,7 @@ def list_(json: AsJson = False) -> None:
 
 
 @providers.command()
-def show(provider: Slug, json: AsJson = False) -> None:
+def show(provider: Provider, json: AsJson = False) -> None:
     """Show one entry as it is read; never a secret."""
     from moorline.cli.output import Output
     from moorline.cli.pictures import lines_of
@@ -66,7 +65,7 @@ def show(provider: Slug, json: AsJson = False) -> None:
 
 
 @providers.command()
-def check(provider: Slug, json: AsJson = False) -> None:
+def check(provider: Provider, json: AsJson = False) -> None:
     """Ask the provider whether it knows our client id and secret.
 
     Presents a refresh token that we made up: a provider that knows us refuses the token, one that

@@ -12,15 +12,14 @@ from moorline.cli.arguments import (
     AsJson,
     ConnectionId,
     NoWait,
+    Provider,
     Timeout,
     instant_with_offset,
 )
 
 
 def connect(
-    provider: Annotated[
-        str, typer.Argument(help="The provider, as the catalogue names it.", show_default=False)
-    ],
+    provider: Provider,
     user: Annotated[UUID, typer.Option(help="Whose connection it is.", show_default=False)],
     connection_id: Annotated[
         UUID | None,

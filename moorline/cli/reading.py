@@ -7,7 +7,7 @@ from uuid import UUID
 import typer
 
 from domain.status import ConnectionStatus
-from moorline.cli.arguments import AsJson, ConnectionId
+from moorline.cli.arguments import AsJson, ConnectionId, slugs_like
 
 MOST = 1000
 
@@ -17,7 +17,10 @@ def list_(
         UUID | None, typer.Option(help="Of this user only.", show_default=False)
     ] = None,
     provider: Annotated[
-        str | None, typer.Option(help="With this provider only.", show_default=False)
+        str | None,
+        typer.Option(
+            help="With this provider only.", autocompletion=slugs_like, show_default=False
+        ),
     ] = None,
     status: Annotated[
         ConnectionStatus | None, typer.Option(help="In this status only.", show_default=False)

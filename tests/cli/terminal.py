@@ -127,7 +127,7 @@ class Terminal:
             if process.returncode is None:
                 process.send_signal(SIGKILL)
             await command.ended()
-            self._search(command, may_print=words[0] == "token")
+            self._search(command, may_print=words[:1] == ("token",))
 
     async def spawn(self, *words: object, stdin: int, **changes: str | None) -> Process:
         """Start one command."""

@@ -7,6 +7,7 @@ import time
 from uuid import uuid4
 
 from tests.cli.terminal import Terminal
+from tests.world import World
 
 ID = str(uuid4())
 WRONG = [
@@ -70,3 +71,21 @@ async def test_ending_for_good_is_asked_about_at_a_keyboard_only(terminal: Termi
     os.close(line)
     assert process.returncode == 1
     assert "for good?" in said.decode()
+
+
+async def test_the_shell_completes_commands_statuses_and_providers(
+    world: World, terminal: Terminal
+) -> None:
+    async def completed(line: str) -> list[str]:
+        done = await terminal.run(
+            _MOORLINE_COMPLETE="complete_bash", COMP_WORDS=line, COMP_CWORD=str(line.count(" "))
+        )
+        assert done.err == ""
+        return done.out.split()
+
+    assert await completed("moorline expl") == ["explain"]
+    assert "revoked" in await completed("moorline list --status ")
+    assert await completed("moorline connect xe") == ["xero"]
+    assert await completed(f"moorline connect {world.slug[:6]}") == [world.slug]
+    (world.folder / "broken.yaml").write_text("slug: ???")
+    assert await completed("moorline connect xe") == []
