@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from domain.outcomes import Outcome
+from domain.status import ConnectionStatus
 from moorline.doctor.findings import Finding, Verdict
 from storage.keyring import new_key
 from tests.cli.terminal import Done, Terminal, bare_environment
@@ -62,7 +63,7 @@ async def test_a_disconnect_that_lost_its_workflow_is_brought_to_its_end(
     await busy.fails("disconnect", view.connection_id)
     await busy.fails("token", view.connection_id)
     assert (await busy.run("doctor", "--fix")).code == 0
-    await world.becomes(view.connection_id, "disconnected")  # type: ignore[arg-type]
+    await world.becomes(view.connection_id, ConnectionStatus.DISCONNECTED)
     assert (await world.grant()).revoked_by == "client"
 
 
