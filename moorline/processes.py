@@ -50,7 +50,6 @@ async def run_worker(settings: Settings) -> None:
             await _check_namespace(parts.temporal)
             async with assembly.worker(parts) as worker:
                 await _work(worker, parts.temporal, told)
-        await asyncio.sleep(0.3)  # the SDK's threads may abort an interpreter that ends at once
 
 
 async def run_gateway(settings: TemporalSettings) -> None:

@@ -5,12 +5,14 @@ heavy to load is loaded by the command that needs it, so that help and mistakes 
 """
 
 import gc
+import os
 import sys
+from typing import NoReturn
 
 SELDOM = 20_000
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Run one command and leave with its exit code: 0 done, 1 not done, 2 wrong usage."""
     # What is loaded stays: looking through it for garbage meanwhile takes an eighth of the time.
     gc.set_threshold(SELDOM)
@@ -19,5 +21,24 @@ def main() -> None:
 
     try:
         app(prog_name="moorline")
+    except SystemExit as leaving:
+        code = leaving.code if isinstance(leaving.code, int) else 0
     except Exception as error:  # noqa: BLE001 -- whatever it is, nobody is shown a traceback
-        sys.exit(report(error))
+        code = report(error)
+    else:
+        code = 0
+    _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process without taking the interpreter apart.
+
+    Temporal's SDK runs threads of its own that may still call Python then, and crash: a command
+    that was done would end by SIGSEGV or SIGABRT (sdk-python's issue 300).
+    """
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:  # nobody reads it any more, as with `moorline list | head -1`
+        os._exit(code or 1)
+    os._exit(code)

@@ -4,6 +4,7 @@ import asyncio
 import os
 import pty
 import time
+from pathlib import Path
 from uuid import uuid4
 
 from tests.cli.terminal import Terminal
@@ -32,6 +33,11 @@ WRONG = [
     ("authorize", "1"),
 ]
 
+CRASH_AT_THE_END = """
+import atexit, os, signal
+atexit.register(os.kill, os.getpid(), signal.SIGSEGV)
+"""
+
 
 async def test_wrong_usage_is_exit_code_2_and_writes_nothing_to_standard_output(
     terminal: Terminal,
@@ -49,6 +55,15 @@ async def test_help_is_there_at_once_and_names_every_command(terminal: Terminal)
     commands = "dev worker gateway setup migrate doctor connect authorize list show explain"
     commands += " refresh revoke disconnect token rename watch events providers keys"
     assert all(f" {command} " in done.out for command in commands.split())
+
+
+async def test_a_command_that_is_done_does_not_crash_while_python_is_taken_apart(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(CRASH_AT_THE_END)
+    there = {"PYTHONPATH": str(tmp_path)}
+    words = [("--help",), ("show", ID), ("show",)]
+    assert [(await terminal.run(*each, **there)).code for each in words] == [0, 1, 2]
 
 
 async def test_credentials_are_not_read_from_a_keyboard(terminal: Terminal) -> None:
