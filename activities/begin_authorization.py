@@ -12,7 +12,7 @@ from uuid6 import uuid7
 from activities.payloads import BeginAuthorization, Begun
 from activities.resources import Resources, cause
 from domain.events import ProviderConnectionAttempted
-from providers.catalogue import ProviderEntry
+from providers.entry import OAuth2Entry
 from providers.oauth2 import new_secret
 from storage import attempts, data_keys, events
 from storage.attempts import AttemptSecrets, AttemptStatus
@@ -36,7 +36,7 @@ class Authorizations:
         """
         async with self._resources.database.transaction() as session:
             connection = await locked(session, request.connection_id)
-            entry = self._resources.catalogue.get(connection.provider_slug)
+            entry = self._resources.catalogue.oauth2(connection.provider_slug)
             at = await self._resources.clock.now(session)
             key = await data_keys.obtain(session, self._resources.vault, connection.id)
             attempt = AttemptRow(
@@ -63,7 +63,7 @@ class Authorizations:
         )
 
 
-def endpoints_of(entry: ProviderEntry) -> dict[str, str | None]:
+def endpoints_of(entry: OAuth2Entry) -> dict[str, str | None]:
     """Everything that must be the same when the code comes back (mix-up defence, RFC 9700, 4.4)."""
     return {
         "issuer": entry.issuer,

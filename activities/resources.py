@@ -55,7 +55,7 @@ class Resources:
         Raises:
             NotFound: the catalogue has no such entry.
         """
-        return OAuth2(self.catalogue.get(slug), self.http)
+        return OAuth2(self.catalogue.oauth2(slug), self.http)
 
 
 def cause() -> str:

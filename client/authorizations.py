@@ -46,7 +46,7 @@ class Authorizations:
             secrets = await attempts.secrets_of(session, self._vault, row)
             connection = await session.get_one(ConnectionRow, row.connection_id)
         return authorization_url(
-            self._catalogue.get(connection.provider_slug),
+            self._catalogue.oauth2(connection.provider_slug),
             redirect_uri=row.redirect_uri,
             state=secrets.state,
             verifier=secrets.verifier,
@@ -80,5 +80,5 @@ class Authorizations:
     def _check(self, redirect: Redirect, row: AttemptRow, slug: str) -> None:
         if redirect.address != row.redirect_uri:
             raise InvalidInput("the redirect came to another address than was asked for")
-        entry = self._catalogue.get(slug)
+        entry = self._catalogue.oauth2(slug)
         check_issuer(redirect, row.endpoints["issuer"], always_sent=entry.sends_iss)

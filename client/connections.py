@@ -93,7 +93,7 @@ class ConnectionsClient:
             Conflict: there is a connection of this id already.
             NotConfigured: the provider app's client id or secret is missing.
         """
-        self._catalogue.get(provider_slug)
+        self._catalogue.oauth2(provider_slug)
         if not is_valid_alias(alias):
             raise InvalidInput(ProviderConnectionError.INVALID_ALIAS)
         start = StartConnection(

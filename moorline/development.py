@@ -19,6 +19,7 @@ from storage import schema
 from storage.database import Database
 from storage.keyring import new_key
 
+SANDBOX_ENTRIES = ("sandbox.yaml", "sandbox-broker.yaml")
 KEY_FILES = {"MOORLINE_KEYS": "keys", "MOORLINE_PAYLOAD_KEYS": "payload-keys"}
 
 
@@ -95,7 +96,7 @@ def _environment(state: Path, stack: Stack, extra: Mapping[str, str]) -> dict[st
         "TEMPORAL_CONFIG_FILE": os.devnull,
         "TEMPORAL_TLS": "false",
         **{name: _key_file(state / file) for name, file in KEY_FILES.items()},
-        **({} if "MOORLINE_PROVIDERS" in extra else _sandbox_entry(state, stack.sandbox_url)),
+        **({} if "MOORLINE_PROVIDERS" in extra else _sandbox_entries(state, stack.sandbox_url)),
         **extra,
     }
     lines = "".join(f"{name}='{value}'\n" for name, value in environment.items())
@@ -103,15 +104,16 @@ def _environment(state: Path, stack: Stack, extra: Mapping[str, str]) -> dict[st
     return environment
 
 
-def _sandbox_entry(state: Path, url: str) -> dict[str, str]:
-    """Where the sandbox's entry is to be read from, if it listens elsewhere than it says."""
-    shipped = Catalogue.read().get("sandbox").issuer
+def _sandbox_entries(state: Path, url: str) -> dict[str, str]:
+    """Where the sandbox's entries are to be read from, if it listens elsewhere than they say."""
+    shipped = Catalogue.read().oauth2("sandbox").issuer
     if shipped is None or shipped == url:
         return {}
     folder = state.absolute() / "providers"
     folder.mkdir(mode=0o700, exist_ok=True)
-    text = (SHIPPED / "sandbox.yaml").read_text()
-    (folder / "sandbox.yaml").write_text(text.replace(shipped, url))
+    for name in SANDBOX_ENTRIES:
+        text = (SHIPPED / name).read_text()
+        (folder / name).write_text(text.replace(shipped, url))
     return {"MOORLINE_PROVIDERS": str(folder)}
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from domain.outcomes import Outcome
-from providers.catalogue import Refusal
+from providers.entry import Refusal
 from providers.token_answers import Tokens, parse_object, parse_tokens
 from providers.transport import NoReply, Reply
 

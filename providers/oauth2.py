@@ -15,8 +15,8 @@ import httpx
 
 from domain.outcomes import Revocation
 from domain.secret import Secret
-from providers.catalogue import ProviderEntry
 from providers.classifier import Answer, classify, worded
+from providers.entry import OAuth2Entry
 from providers.token_answers import parse_object
 from providers.transport import NoReply, Reply, post_form
 
@@ -31,7 +31,7 @@ def always() -> bool:
 class OAuth2:
     """One provider, spoken to with our registration there."""
 
-    def __init__(self, entry: ProviderEntry, http: httpx.AsyncClient) -> None:
+    def __init__(self, entry: OAuth2Entry, http: httpx.AsyncClient) -> None:
         self.entry = entry
         self._http = http
 
@@ -114,7 +114,7 @@ class OAuth2:
 
 
 def authorization_url(
-    entry: ProviderEntry, *, redirect_uri: str, state: Secret, verifier: Secret
+    entry: OAuth2Entry, *, redirect_uri: str, state: Secret, verifier: Secret
 ) -> str:
     """Where to send the user's browser. Carries ``state``: not for logs or histories.
 

@@ -10,7 +10,8 @@ from pydantic import JsonValue
 from moorline.cli.arguments import AsJson, Provider
 
 if TYPE_CHECKING:
-    from providers.catalogue import Catalogue, ProviderEntry
+    from providers.catalogue import Catalogue
+    from providers.entry import OAuth2Entry, ProviderEntry
 
 WITHIN = timedelta(seconds=10)
 MARGIN = 24
@@ -37,13 +38,12 @@ def list_(json: AsJson = False) -> None:
         (
             entry.slug,
             entry.name,
-            f"rotates: {entry.rotation}",
-            "revokes" if entry.revoke_url else "cannot revoke",
+            *_manner(entry),
             "ready" if _missing(entry) is None else "-",
         )
         for entry in entries
     ]
-    out.table(table(("SLUG", "NAME", "REFRESH TOKEN", "REVOCATION", "CLIENT"), rows))
+    out.table(table(("SLUG", "NAME", "CREDENTIAL", "REVOCATION", "DATA", "CLIENT"), rows))
 
 
 @providers.command()
@@ -51,10 +51,11 @@ def show(provider: Provider, json: AsJson = False) -> None:
     """Show one entry as it is read; never a secret."""
     from moorline.cli.output import Output
     from moorline.cli.pictures import lines_of
+    from providers.entry import OAuth2Entry
 
     entry = _catalogue().get(provider)
     said = {**entry.model_dump(mode="json", exclude_none=True), **_in_short(entry)}
-    if entry.holds_its_secret:
+    if isinstance(entry, OAuth2Entry) and entry.holds_its_secret:
         said["client_secret"] = "(stands in the entry)"
     out = Output(json=json)
     if json:
@@ -73,7 +74,7 @@ def check(provider: Provider, json: AsJson = False) -> None:
     """
     from moorline.cli.output import Output
 
-    known, detail = asyncio.run(_ask(_catalogue().get(provider)))
+    known, detail = asyncio.run(_ask(_catalogue().oauth2(provider)))
     out = Output(json=json)
     if json:
         out.emit({"provider": provider, "known": known, "detail": detail})
@@ -100,11 +101,22 @@ def _in_short(entry: "ProviderEntry") -> dict[str, JsonValue]:
     return {"slug": entry.slug, "name": entry.name, "ready": missing is None, "missing": missing}
 
 
+def _manner(entry: "ProviderEntry") -> tuple[str, str, str]:
+    """What its users give us, whether that can be revoked from here, and whether data is read."""
+    from providers.entry import OAuth2Entry
+
+    data = "yes" if entry.data else "-"
+    if not isinstance(entry, OAuth2Entry):
+        return "API key", "by the user", data
+    revokes = "revokes" if entry.revoke_url else "cannot revoke"
+    return f"OAuth 2.0, rotates: {entry.rotation}", revokes, data
+
+
 def _missing(entry: "ProviderEntry") -> str | None:
     from domain.errors import NotConfigured
 
     try:
-        entry.client_app()
+        entry.check_ready()
     except NotConfigured as error:
         return str(error)
     return None
@@ -114,7 +126,7 @@ def _plainly(value: object) -> str:
     return "-" if value is None else str(value)
 
 
-async def _ask(entry: "ProviderEntry") -> tuple[bool | None, str]:
+async def _ask(entry: "OAuth2Entry") -> tuple[bool | None, str]:
     """Whether the provider knows us (None: it did not say), and that in words."""
     from domain.outcomes import Outcome
     from providers.oauth2 import OAuth2, new_secret

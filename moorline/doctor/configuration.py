@@ -50,7 +50,7 @@ async def providers_in_use(
 def _lack(known: Catalogue, slug: str) -> str | None:
     """What is lacking to speak to this provider."""
     try:
-        known.get(slug).client_app(os.environ)
+        known.get(slug).check_ready(os.environ)
     except NotConfigured as error:
         return str(error)
     except NotFound:

@@ -16,7 +16,7 @@ from urllib.parse import urljoin
 
 import httpx
 
-from providers.catalogue import ProviderEntry
+from providers.entry import OAuth2Entry
 from providers.sandbox import create_app
 from providers.sandbox.clients import Registration
 from providers.sandbox.remote import Remote
@@ -39,7 +39,7 @@ class Again(Enum):
 class Counterpart(Protocol):
     """A server, our app at it, and a person who can be asked for consent there."""
 
-    entry: ProviderEntry
+    entry: OAuth2Entry
     again: Again
 
     async def decide(self, url: str, *, allow: bool) -> str:
@@ -47,8 +47,8 @@ class Counterpart(Protocol):
         ...
 
 
-def entry_of(slug: str, authorize: str, token: str, revoke: str) -> ProviderEntry:
-    return ProviderEntry.model_validate(
+def entry_of(slug: str, authorize: str, token: str, revoke: str) -> OAuth2Entry:
+    return OAuth2Entry.model_validate(
         {
             "slug": slug,
             "name": slug,
@@ -67,7 +67,7 @@ def entry_of(slug: str, authorize: str, token: str, revoke: str) -> ProviderEntr
 class Sandbox:
     """Our own."""
 
-    entry: ProviderEntry
+    entry: OAuth2Entry
     again: Again
     remote: Remote
 
@@ -94,7 +94,7 @@ async def sandbox(again: Again) -> AsyncIterator[Counterpart]:
 class Toolkit:
     """django-oauth-toolkit, through its own pages."""
 
-    entry: ProviderEntry
+    entry: OAuth2Entry
     again: Again
     user: dict[str, str]
 

@@ -16,8 +16,8 @@ from pydantic import JsonValue
 
 from domain.outcomes import Outcome
 from domain.secret import Secret
-from providers.catalogue import ProviderEntry
 from providers.classifier import Answer
+from providers.entry import OAuth2Entry
 from providers.oauth2 import OAuth2
 from providers.transport import new_http_client
 from tests.scripted import Scripted, http, refusing, scripted, unanswering
@@ -33,7 +33,7 @@ SECOND = timedelta(seconds=1)
 Script = Callable[[Scripted], None]
 
 
-def entry(url: str, **changes: JsonValue) -> ProviderEntry:
+def entry(url: str, **changes: JsonValue) -> OAuth2Entry:
     usual: dict[str, JsonValue] = {
         "slug": "example",
         "name": "Example",
@@ -44,7 +44,7 @@ def entry(url: str, **changes: JsonValue) -> ProviderEntry:
         "client_id": "app",
         "client_secret": "${EXAMPLE_SECRET}",
     }
-    return ProviderEntry.model_validate({**usual, **changes})
+    return OAuth2Entry.model_validate({**usual, **changes})
 
 
 @pytest.fixture(autouse=True)

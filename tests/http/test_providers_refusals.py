@@ -9,8 +9,9 @@ import pytest
 
 from domain.outcomes import Outcome
 from domain.secret import Secret
-from providers.catalogue import Catalogue, ProviderEntry, Refusal
+from providers.catalogue import Catalogue
 from providers.classifier import Answer
+from providers.entry import OAuth2Entry, Refusal
 from providers.oauth2 import OAuth2
 from providers.transport import new_http_client
 from tests.scripted import Scripted, scripted
@@ -19,7 +20,7 @@ O = Outcome  # noqa: E741 -- short, for a wide table
 FORM = "application/x-www-form-urlencoded"
 
 
-def moved_to(url: str, entry: ProviderEntry) -> ProviderEntry:
+def moved_to(url: str, entry: OAuth2Entry) -> OAuth2Entry:
     """A shipped entry, its endpoints and app replaced by those of a test."""
     return entry.model_copy(
         update={"token_url": f"{url}/token", "client_id": "app", "client_secret": "mlcanary"}
@@ -38,7 +39,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         yield made
 
 
-async def refresh(client: httpx.AsyncClient, server: Scripted, entry: ProviderEntry) -> Answer:
+async def refresh(client: httpx.AsyncClient, server: Scripted, entry: OAuth2Entry) -> Answer:
     provider = OAuth2(moved_to(server.url, entry), client)
     return await provider.refresh(Secret("mlcanary-rt"), within=timedelta(seconds=5))
 
@@ -83,7 +84,7 @@ async def test_each_vendors_words_mean_what_its_entry_says(
     outcome: Outcome,
 ) -> None:
     server.answers(status, json.dumps(body))
-    answer = await refresh(client, server, Catalogue.read().get(slug))
+    answer = await refresh(client, server, Catalogue.read().oauth2(slug))
     assert answer.outcome is outcome
 
 
@@ -91,7 +92,7 @@ async def test_github_without_json_says_it_in_a_form(
     client: httpx.AsyncClient, server: Scripted
 ) -> None:
     server.answers(200, "error=bad_refresh_token&error_description=no", {"content-type": FORM})
-    answer = await refresh(client, server, Catalogue.read().get("github-app"))
+    answer = await refresh(client, server, Catalogue.read().oauth2("github-app"))
     assert answer.outcome is O.GRANT_DEAD
 
 
@@ -110,7 +111,7 @@ OPENAI = Refusal(fields={"error": "refresh_token_reused"}, outcome=O.GRANT_DEAD)
 async def test_an_own_entry_can_say_what_a_401_means(
     client: httpx.AsyncClient, server: Scripted, refusal: Refusal, outcome: Outcome
 ) -> None:
-    entry = Catalogue.read().get("xero")
+    entry = Catalogue.read().oauth2("xero")
     server.answers(401, json.dumps(dict(refusal.fields)))
     plain = await refresh(client, server, entry)
     assert plain.outcome in (O.APP_MISCONFIGURED, O.TRANSIENT)
@@ -120,6 +121,6 @@ async def test_an_own_entry_can_say_what_a_401_means(
 
 async def test_tokens_go_before_any_wording(client: httpx.AsyncClient, server: Scripted) -> None:
     anything = Refusal(fields={"access_token": "at"}, outcome=O.GRANT_DEAD)
-    entry = Catalogue.read().get("xero").model_copy(update={"refusals": (anything,)})
+    entry = Catalogue.read().oauth2("xero").model_copy(update={"refusals": (anything,)})
     server.answers(200, '{"access_token": "at"}')
     assert (await refresh(client, server, entry)).outcome is O.REFRESHED

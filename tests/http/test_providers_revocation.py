@@ -10,8 +10,8 @@ from pydantic import JsonValue
 
 from domain.outcomes import Outcome, Revocation
 from domain.secret import Secret
-from providers.catalogue import ProviderEntry
 from providers.classifier import Answer
+from providers.entry import OAuth2Entry
 from providers.oauth2 import OAuth2
 from providers.transport import new_http_client
 from tests.scripted import Scripted, refusing, scripted
@@ -26,7 +26,7 @@ SLACK: JsonValue = [
 ]
 
 
-def entry(url: str, **changes: JsonValue) -> ProviderEntry:
+def entry(url: str, **changes: JsonValue) -> OAuth2Entry:
     usual: dict[str, JsonValue] = {
         "slug": "example",
         "name": "Example",
@@ -37,7 +37,7 @@ def entry(url: str, **changes: JsonValue) -> ProviderEntry:
         "client_id": "app",
         "client_secret": "mlcanary-secret",
     }
-    return ProviderEntry.model_validate({**usual, **changes})
+    return OAuth2Entry.model_validate({**usual, **changes})
 
 
 @pytest.fixture(scope="module")

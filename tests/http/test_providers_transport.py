@@ -15,8 +15,8 @@ from pydantic import JsonValue
 
 from domain.outcomes import Outcome
 from domain.secret import Secret
-from providers.catalogue import ProviderEntry
 from providers.classifier import Answer
+from providers.entry import OAuth2Entry
 from providers.oauth2 import OAuth2
 from providers.transport import LONGEST_BODY, new_http_client
 from tests.scripted import Scripted, scripted
@@ -26,7 +26,7 @@ TOKENS = json.dumps({"access_token": "mlcanary-at", "refresh_token": "mlcanary-n
 REFRESH_TOKEN = Secret("mlcanary-rt +/=&")
 
 
-def entry(url: str, **changes: JsonValue) -> ProviderEntry:
+def entry(url: str, **changes: JsonValue) -> OAuth2Entry:
     usual: dict[str, JsonValue] = {
         "slug": "example",
         "name": "Example",
@@ -36,7 +36,7 @@ def entry(url: str, **changes: JsonValue) -> ProviderEntry:
         "client_id": "app",
         "client_secret": "mlcanary-secret",
     }
-    return ProviderEntry.model_validate({**usual, **changes})
+    return OAuth2Entry.model_validate({**usual, **changes})
 
 
 @pytest.fixture(scope="module")

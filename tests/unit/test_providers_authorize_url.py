@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from domain.secret import Secret
-from providers.catalogue import ProviderEntry
+from providers.entry import OAuth2Entry
 from providers.oauth2 import authorization_url, code_challenge, new_secret
 
 REDIRECT_URI = "https://app.example/callback?tenant=7&x=\u00e9"
 UNRESERVED = set(string.ascii_letters + string.digits + "-._~")
 
 
-def entry(**changes: JsonValue) -> ProviderEntry:
+def entry(**changes: JsonValue) -> OAuth2Entry:
     usual: dict[str, JsonValue] = {
         "slug": "example",
         "name": "Example",
@@ -27,7 +27,7 @@ def entry(**changes: JsonValue) -> ProviderEntry:
         "client_authentication": "none",
         "scopes": ["profile", "files.read"],
     }
-    return ProviderEntry.model_validate({**usual, **changes})
+    return OAuth2Entry.model_validate({**usual, **changes})
 
 
 def url(state: str = "s", verifier: str = "v" * 43, **changes: JsonValue) -> str:

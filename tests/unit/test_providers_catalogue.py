@@ -10,7 +10,8 @@ import yaml
 from domain.deadlines import Lifetimes
 from domain.errors import NotConfigured, NotFound
 from domain.outcomes import Outcome
-from providers.catalogue import Catalogue, ProviderEntry
+from providers.catalogue import Catalogue
+from providers.entry import OAuth2Entry
 
 ENTRY: dict[str, Any] = {
     "slug": "example",
@@ -29,8 +30,8 @@ def write(folder: Path, file: str = "example.yaml", /, **changes: Any) -> Path:
     return folder
 
 
-def read(folder: Path, **changes: Any) -> ProviderEntry:
-    return Catalogue.read(write(folder, **changes)).get("example")
+def read(folder: Path, **changes: Any) -> OAuth2Entry:
+    return Catalogue.read(write(folder, **changes)).oauth2("example")
 
 
 def refused(folder: Path, **changes: Any) -> str:

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from domain.errors import NotConfigured
-from providers.catalogue import Catalogue, ProviderEntry
+from providers.catalogue import Catalogue
+from providers.entry import OAuth2Entry
 
 LOCAL = {
     "authorize_url": "http://127.0.0.1:8900/authorize",
@@ -15,7 +16,7 @@ LOCAL = {
 }
 
 
-def read(folder: Path, **changes: Any) -> ProviderEntry:
+def read(folder: Path, **changes: Any) -> OAuth2Entry:
     fields = {
         "slug": "example",
         "name": "Example",
@@ -28,7 +29,7 @@ def read(folder: Path, **changes: Any) -> ProviderEntry:
     }
     given = {name: value for name, value in fields.items() if value is not None}
     (folder / "example.yaml").write_text(yaml.safe_dump(given))
-    return Catalogue.read(folder).get("example")
+    return Catalogue.read(folder).oauth2("example")
 
 
 def refused(folder: Path, **changes: Any) -> str:

@@ -10,28 +10,30 @@ import yaml
 from domain.deadlines import Lifetimes
 from domain.outcomes import Outcome
 from domain.secret import Secret
-from providers.catalogue import LOOPBACK, SHIPPED, Catalogue, ProviderEntry, Refusal
+from providers.catalogue import SHIPPED, Catalogue
+from providers.entry import LOOPBACK, ApiKeyEntry, OAuth2Entry, Refusal
 from providers.oauth2 import authorization_url
 
 CATALOGUE = Catalogue.read()
-SLUGS = [slug for slug in CATALOGUE.slugs() if slug != "sandbox"]
+OURS = {"sandbox", "sandbox-broker"}
+SLUGS = [slug for slug in CATALOGUE.slugs() if slug not in OURS]
 EVERY = pytest.mark.parametrize("slug", SLUGS)
 
 
-def variables(entry: ProviderEntry) -> dict[str, str]:
+def variables(entry: OAuth2Entry) -> dict[str, str]:
     prefix = f"MOORLINE_{entry.slug.upper().replace('-', '_')}"
     return {f"{prefix}_CLIENT_ID": "our app", f"{prefix}_CLIENT_SECRET": "mlcanary-secret"}
 
 
 def test_there_are_many_and_each_file_is_one() -> None:
     assert len(SLUGS) >= 30
-    assert {file.stem for file in SHIPPED.iterdir()} == {*SLUGS, "sandbox"}
+    assert {file.stem for file in SHIPPED.iterdir()} == {*SLUGS, *OURS}
     assert {file.suffix for file in SHIPPED.iterdir()} == {".yaml"}
 
 
 @EVERY
 def test_an_entry_finds_id_and_secret_in_variables_named_after_it(slug: str) -> None:
-    entry = CATALOGUE.get(slug)
+    entry = CATALOGUE.oauth2(slug)
     app = entry.client_app(variables(entry))
     assert app.secret is not None
     assert (app.client_id, app.secret.reveal()) == ("our app", "mlcanary-secret")
@@ -39,7 +41,7 @@ def test_an_entry_finds_id_and_secret_in_variables_named_after_it(slug: str) -> 
 
 @EVERY
 def test_an_entry_says_when_its_facts_were_checked(slug: str) -> None:
-    as_of = CATALOGUE.get(slug).as_of
+    as_of = CATALOGUE.oauth2(slug).as_of
     assert as_of is not None
     assert date(2026, 1, 1) <= as_of <= date(2026, 12, 31)
 
@@ -53,7 +55,7 @@ def test_an_entry_begins_with_what_is_odd_about_the_provider(slug: str) -> None:
 
 @EVERY
 def test_no_real_provider_is_called_without_encryption_or_with_a_gap_in_its_url(slug: str) -> None:
-    entry = CATALOGUE.get(slug)
+    entry = CATALOGUE.oauth2(slug)
     urls = [entry.authorize_url, entry.token_url, *([entry.revoke_url] if entry.revoke_url else [])]
     assert all(url.startswith("https://") for url in urls)
     assert not any(re.search(r"[{}<>$ ]", url) for url in urls)
@@ -62,7 +64,7 @@ def test_no_real_provider_is_called_without_encryption_or_with_a_gap_in_its_url(
 
 @EVERY
 def test_a_user_can_be_sent_there(slug: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = CATALOGUE.get(slug)
+    entry = CATALOGUE.oauth2(slug)
     for name, value in variables(entry).items():
         monkeypatch.setenv(name, value)
     url = authorization_url(
@@ -77,7 +79,7 @@ def test_a_user_can_be_sent_there(slug: str, monkeypatch: pytest.MonkeyPatch) ->
 
 @EVERY
 def test_lifetimes_fit_into_each_other(slug: str) -> None:
-    known = CATALOGUE.get(slug).lifetimes
+    known = CATALOGUE.oauth2(slug).lifetimes
     longer = [known.refresh_token_s, known.grant_s, known.consent_s]
     if known.access_token_s is not None:
         assert all(each is None or each > known.access_token_s for each in longer)
@@ -85,13 +87,13 @@ def test_lifetimes_fit_into_each_other(slug: str) -> None:
 
 @EVERY
 def test_what_never_rotates_has_no_grace_and_what_has_grace_rotates(slug: str) -> None:
-    entry = CATALOGUE.get(slug)
+    entry = CATALOGUE.oauth2(slug)
     assert entry.grace_s is None or entry.rotation == "always"
 
 
 @EVERY
 def test_no_refusal_is_hidden_by_a_wider_one_before_it(slug: str) -> None:
-    refusals = CATALOGUE.get(slug).refusals
+    refusals = CATALOGUE.oauth2(slug).refusals
     for number, wide in enumerate(refusals):
         for narrow in refusals[number + 1 :]:
             assert not wide.fields.items() <= narrow.fields.items()
@@ -100,14 +102,14 @@ def test_no_refusal_is_hidden_by_a_wider_one_before_it(slug: str) -> None:
 def test_what_the_standard_calls_our_fault_ends_a_grant_only_by_its_exact_words() -> None:
     ours = {"invalid_client", "unauthorized_client", "invalid_request", "access_denied"}
     for slug in SLUGS:
-        for refusal in CATALOGUE.get(slug).refusals:
+        for refusal in CATALOGUE.oauth2(slug).refusals:
             if refusal.fields.get("error") in ours and refusal.outcome is Outcome.GRANT_DEAD:
                 assert len(refusal.fields) > 1
 
 
 def test_a_provider_whose_tokens_may_be_endless_states_no_lifetime() -> None:
     for slug in ("slack", "github-app", "github-oauth-app", "miro", "intercom", "mailchimp"):
-        assert CATALOGUE.get(slug).lifetimes.as_lifetimes() == Lifetimes()
+        assert CATALOGUE.oauth2(slug).lifetimes.as_lifetimes() == Lifetimes()
 
 
 DOCS = Path(__file__).parents[2] / "docs" / "providers.md"
@@ -115,13 +117,15 @@ DOCS = Path(__file__).parents[2] / "docs" / "providers.md"
 
 def test_the_documentation_names_every_field_and_no_other() -> None:
     table = DOCS.read_text().partition("## Every field")[2].partition("##")[0]
-    assert sorted(re.findall(r"^\| `(\w+)` \|", table, re.M)) == sorted(ProviderEntry.model_fields)
+    assert sorted(re.findall(r"^\| `(\w+)` \|", table, re.M)) == sorted(
+        {*OAuth2Entry.model_fields, *ApiKeyEntry.model_fields}
+    )
 
 
 def test_the_documented_entry_and_refusals_can_be_read() -> None:
     examples = re.findall(r"```yaml\n(.*?)```", DOCS.read_text(), re.S)
     entry, refusals = (yaml.safe_load(example) for example in examples)
-    read = ProviderEntry.model_validate({**entry, **refusals})
+    read = OAuth2Entry.model_validate({**entry, **refusals})
     outcomes = [refusal.outcome for refusal in read.refusals]
     assert outcomes == ["grant_dead", "rate_limited", "transient"]
 
