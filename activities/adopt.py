@@ -17,6 +17,7 @@ from domain.connection import is_valid_alias, is_valid_slug
 from domain.credentials import CredentialType
 from domain.errors import NotFound, ProviderConnectionError
 from domain.status import ConnectionStatus
+from providers.catalogue import Catalogue
 from storage import connections, credentials, views
 from storage.connections import NewConnection
 from storage.database import lock_connection
@@ -39,7 +40,7 @@ class Adoption:
             row = await lock_connection(session, request.connection_id)
             if row is None:
                 row = connections.create(session, born_as(request, CredentialType.OAUTH2), at)
-            return await adopted(session, row, request, at)
+            return await adopted(session, row, request, at, self._resources.catalogue)
 
     def _refusal(self, request: Adopt) -> str | None:
         if not is_valid_slug(request.provider_slug):
@@ -66,7 +67,11 @@ def born_as(request: Adopt, credential_type: CredentialType) -> NewConnection:
 
 
 async def adopted(
-    session: AsyncSession, row: ConnectionRow, request: Adopt, at: datetime
+    session: AsyncSession,
+    row: ConnectionRow,
+    request: Adopt,
+    at: datetime,
+    catalogue: Catalogue,
 ) -> Adopted:
     """The stored connection as its workflow takes it up, unless it does not fit."""
     if refusal := _misfit(row, request):
@@ -79,6 +84,7 @@ async def adopted(
         standing=standing_of(held, at),
         age=at - row.status_since,
         holds_secrets=held.sealed is not None or bool(late),
+        reads_data=catalogue.reads_data(row.provider_slug),
     )
 
 

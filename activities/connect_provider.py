@@ -5,7 +5,8 @@ them. A refused command leaves its two events and nothing else. Repeated, it cha
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
@@ -13,14 +14,17 @@ from temporalio import activity
 from activities.adopt import adopted, born_as
 from activities.payloads import Adopted, ConnectWithCredentials
 from activities.resources import Resources, cause
-from domain.commands import check_connect
+from domain.commands import ConnectProviderError, check_connect
 from domain.credentials import CredentialType
 from domain.deadlines import DeadlineSource, Lifetimes, after_authorization
+from domain.errors import InvalidInput, NotFound
 from domain.events import ProviderConnectionAttempted, ProviderConnectionFailed
+from domain.outcomes import Outcome
 from domain.result import Failure
 from domain.secret import Secret
 from domain.standing import next_refresh
 from domain.status import ConnectionStatus, StatusReason
+from providers.api_key import ApiKey
 from storage import connections, credentials, data_keys, events, staging
 from storage.claims import Purpose
 from storage.connections import Provider
@@ -28,6 +32,8 @@ from storage.credentials import SEALED_AS, Envelope
 from storage.database import lock_connection
 from storage.tables import StagedRow
 from storage.vault import DataKey
+
+VERIFY_WITHIN: Final = timedelta(seconds=10)
 
 
 class Connecting:
@@ -40,14 +46,17 @@ class Connecting:
     async def connect_provider(self, request: ConnectWithCredentials) -> Adopted:
         """Carry out the command, or say why it is refused.
 
+        An API key is shown to the provider first: one that it does not take makes no connection.
+
         Raises:
             StorageFault: the staged credentials do not open.
         """
+        refusal = await self._refusal_of_key(request)
         async with self._resources.database.transaction() as session:
             at = await self._resources.clock.now(session)
             row = await lock_connection(session, request.connection_id)
             if row is not None:
-                return await adopted(session, row, request, at)
+                return await adopted(session, row, request, at, self._resources.catalogue)
             staged = None
             if request.staged_id is not None:
                 staged = await staging.get(session, request.staged_id)
@@ -55,10 +64,37 @@ class Connecting:
                 has_credentials=staged is not None, provider_slug=request.provider_slug
             )
             if isinstance(checked, Failure):
-                await _refuse(session, request, checked.error, at)
-                return Adopted(refusal=checked.error)
+                refusal = checked.error
+            if refusal is not None:
+                await _refuse(session, request, refusal, at)
+                await staging.discard(session, request.connection_id)
+                return Adopted(refusal=refusal)
             assert staged is not None  # checked just above
             return await self._born(session, request, staged, at)
+
+    async def _refusal_of_key(self, request: ConnectWithCredentials) -> str | None:
+        """Why this API key makes no connection; None if it is good, or there is none."""
+        async with self._resources.database.transaction() as session:
+            staged = await staging.get(session, request.staged_id) if request.staged_id else None
+            if staged is None or staged.credential_type != CredentialType.API_KEY:
+                return None
+            key = await data_keys.obtain(session, self._resources.vault, request.connection_id)
+        try:
+            entry = self._resources.catalogue.api_key(request.provider_slug)
+        except (NotFound, InvalidInput) as error:
+            return str(error)
+        api_key = staging.open_staged(key, staged).get("api_key")
+        if api_key is None:
+            return ConnectProviderError.INVALID_CREDENTIALS
+        provider = ApiKey(entry, self._resources.http)
+        answer = await provider.verify(api_key, within=VERIFY_WITHIN)
+        match answer.outcome:
+            case Outcome.VERIFIED:
+                return None
+            case Outcome.KEY_REFUSED:
+                return f"{entry.name} does not take this API key"
+            case _:
+                return f"{entry.name} cannot say now whether this API key is good; try again later"
 
     async def _born(
         self,
@@ -75,13 +111,16 @@ class Connecting:
         await events.append(session, row, attempted, cause())
         key = await data_keys.obtain(session, self._resources.vault, row.id)
         envelope = _envelope(key, staging.open_staged(key, staged), staged, at)
+        if staged.credential_type == CredentialType.API_KEY:
+            entry = self._resources.catalogue.api_key(row.provider_slug)
+            envelope = envelope.model_copy(update={"refresh_at": at + entry.verify_every})
         credentials.replace(await connections.credentials_of(session, row.id), envelope, at)
         row.reauthorize_by = credentials.must_act_by(envelope)
         await session.delete(staged)
         await connections.transition(
             session, row, ConnectionStatus.ACTIVE, StatusReason.IMPORTED, at=at, cause=cause()
         )
-        return await adopted(session, row, request, at)
+        return await adopted(session, row, request, at, self._resources.catalogue)
 
 
 def _envelope(

@@ -4,7 +4,7 @@ The one exception is ``envelope``: sealed credentials on their way to the databa
 Temporal, under a key that never travels.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict
 from domain.outcomes import Outcome
 from domain.standing import Standing
 from domain.status import ConnectionStatus, StatusReason
-from domain.view import ConnectionView, Receipt, TokenReceipt
+from domain.syncs import SyncOutcome
+from domain.view import ConnectionView, Receipt, Syncing, TokenReceipt
 from storage.credentials import Envelope
 
 
@@ -131,6 +132,7 @@ class Adopted(Payload):
     Attributes:
         age: how long the connection has had its status.
         holds_secrets: whether tokens are stored that would have to be revoked.
+        reads_data: whether there is data to be read at its provider.
     """
 
     refusal: str | None = None
@@ -138,6 +140,7 @@ class Adopted(Payload):
     standing: Standing | None = None
     age: timedelta = timedelta(0)
     holds_secrets: bool = False
+    reads_data: bool = False
 
 
 class PersistTransition(OfConnection):
@@ -178,6 +181,39 @@ class RenameConnection(OfConnection):
     """Change the user's own name for the connection."""
 
     alias: str | None
+
+
+class VerifyApiKey(OfConnection):
+    """Look whether the key of this generation is still good."""
+
+    generation: int
+
+
+class SyncData(OfConnection):
+    """Read all data there is to read."""
+
+
+class Synced(Payload):
+    """What came of reading data.
+
+    Attributes:
+        sync: how reading goes now; None where nothing is read, or nothing may be any more.
+        next_in: when to read again; None: not by itself.
+        generation: the credentials that were used; where they were refused, newer ones are wanted.
+    """
+
+    outcome: SyncOutcome
+    sync: Syncing | None = None
+    next_in: timedelta | None = None
+    generation: int = 0
+
+
+class AnnounceExpiry(OfConnection):
+    """Tell, once, that a known end is so many days away."""
+
+    reason: StatusReason
+    ends_at: datetime
+    days_left: int
 
 
 class Shown(Payload):

@@ -20,6 +20,9 @@ CALL_DEADLINE = timedelta(seconds=20)
 COMMIT_PATIENCE = timedelta(seconds=5)
 """How long a commit is tried before the sealed envelope is handed to Temporal instead."""
 
+SYNC_DEADLINE = timedelta(minutes=30)
+"""The longest one attempt reads; what it has stored by then is not read again."""
+
 _OUR_MISTAKES = ["NotFound", "Conflict", "InvalidInput", "StorageFault", "NotConfigured"]
 
 
@@ -60,6 +63,20 @@ CALL: Options = {
     "retry_policy": RetryPolicy(
         initial_interval=timedelta(milliseconds=500),
         maximum_interval=timedelta(seconds=10),
+        non_retryable_error_types=_OUR_MISTAKES,
+    ),
+}
+
+SYNC: Options = {
+    # Reads page by page and stores each with its cursor, so a killed worker's successor goes on
+    # where it was, as soon as the heartbeats have stopped. Cancelling waits until it has let go.
+    "start_to_close_timeout": SYNC_DEADLINE,
+    "schedule_to_close_timeout": 2 * SYNC_DEADLINE,
+    "heartbeat_timeout": HEARTBEAT_TIMEOUT,
+    "cancellation_type": ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    "retry_policy": RetryPolicy(
+        initial_interval=timedelta(milliseconds=500),
+        maximum_interval=timedelta(seconds=30),
         non_retryable_error_types=_OUR_MISTAKES,
     ),
 }

@@ -13,6 +13,7 @@ from activities.exchanges import Exchange
 from activities.holding import Holding, claim_in_turn, heartbeats, kept, to_the_end
 from activities.payloads import RevokeAtProvider, RevokedAtProvider
 from activities.resources import Resources
+from domain.credentials import CredentialType
 from domain.errors import NotConfigured, NotFound, StorageFault
 from domain.outcomes import Outcome, Revocation
 from domain.secret import Secret
@@ -71,6 +72,9 @@ class RevocationAtProvider:
         unsettled: list[Answer] = []
         if holding.claim.data_key is None:
             return receipts, unsettled
+        if holding.claim.connection.credential_type == CredentialType.API_KEY:
+            # Only its user can end it, where it was made.
+            return [TokenReceipt(token="api_key", result=Revocation.UNSUPPORTED)], unsettled
         try:
             exchange = Exchange.prepare(self._resources, holding)
             for token in await self._held(exchange):

@@ -9,9 +9,15 @@ from datetime import datetime
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 
-from activities.payloads import EndConnection, PersistTransition, RenameConnection, Shown
+from activities.payloads import (
+    AnnounceExpiry,
+    EndConnection,
+    PersistTransition,
+    RenameConnection,
+    Shown,
+)
 from activities.resources import Resources, cause
-from domain.events import ProviderDisconnectionFailed
+from domain.events import ConnectionExpiring, ProviderDisconnectionFailed
 from domain.outcomes import Revocation
 from domain.status import ConnectionStatus
 from domain.view import Receipt
@@ -44,6 +50,21 @@ class Transitions:
             if request.status is ConnectionStatus.DISCONNECTED:
                 await shred(session, row, at=at, cause=cause())
             return await _shown(session, row)
+
+    @activity.defn
+    async def announce_expiry(self, request: AnnounceExpiry) -> None:
+        """Record that a known end is near, unless the connection has left ACTIVE meanwhile."""
+        async with self._resources.database.transaction() as session:
+            row = await connections.locked(session, request.connection_id)
+            at = await self._resources.clock.now(session)
+            if row.status == ConnectionStatus.ACTIVE and row.ended_at is None:
+                event = ConnectionExpiring(
+                    **connections.subject(row, at),
+                    reason=request.reason,
+                    days_left=request.days_left,
+                    ends_at=request.ends_at,
+                )
+                await events.append(session, row, event, cause())
 
     @activity.defn
     async def end_connection(self, request: EndConnection) -> Shown:

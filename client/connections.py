@@ -18,8 +18,15 @@ from client.messaging import Messaging
 from domain.commands import ConnectProvider
 from domain.connection import is_valid_alias
 from domain.credentials import CredentialType, ProviderCredentials
-from domain.errors import Conflict, InvalidInput, NotFound, ProviderConnectionError, Unreachable
-from domain.explanation import Explanation, explain
+from domain.errors import (
+    Conflict,
+    InvalidInput,
+    NeedsUser,
+    NotFound,
+    ProviderConnectionError,
+    Unreachable,
+)
+from domain.explanation import WHY, Explanation, explain
 from domain.result import Failure, Result, Success
 from domain.secret import Secret
 from domain.status import ConnectionStatus
@@ -39,6 +46,7 @@ from workflows.messages import (
     Rename,
     Revoke,
     StartConnection,
+    SyncNow,
 )
 
 AnswerT = TypeVar("AnswerT")
@@ -225,6 +233,8 @@ class ConnectionsClient:
             NotFresh: the provider did not give one.
         """
         view = await self.view(connection_id)
+        if view.credential_type is CredentialType.API_KEY:
+            raise Conflict("an API key cannot be refreshed: it is verified by itself")
         async with self._living(connection_id):
             await self._messaging.refresh_now(connection_id, view.generation)
         return await self.view(connection_id)
@@ -234,6 +244,23 @@ class ConnectionsClient:
         if not is_valid_alias(alias):
             raise InvalidInput(ProviderConnectionError.INVALID_ALIAS)
         return await self._ask(connection_id, "rename", Rename(alias=alias), ConnectionView)
+
+    async def sync_now(self, connection_id: UUID) -> None:
+        """Have its data read now; ``view().sync`` tells how it went.
+
+        Raises:
+            NeedsUser: the connection is not ACTIVE.
+            InvalidInput: nothing is read from its provider.
+        """
+        view = await self.view(connection_id)
+        if not self._catalogue.reads_data(view.provider_slug):
+            raise InvalidInput(
+                f"no data is read from {view.provider_slug}: its entry has no `data`"
+            )
+        if view.status is not ConnectionStatus.ACTIVE:
+            message = f"the connection is {view.status}: {WHY[view.reason]}"
+            raise NeedsUser(message, status=view.status, reason=view.reason)
+        await self._tell(connection_id, "sync_now", SyncNow())
 
     # -- ending --------------------------------------------------------------------------------
 

@@ -33,6 +33,8 @@ EnsureFresh = Callable[[UUID, int, timedelta], Awaitable[None]]
 class Lease:
     """An access token, and how long it can be relied on.
 
+    Of a connection by API key it is the key: that one has no end, and no disconnect recalls it.
+
     ``min_ttl`` is what could be promised of what was asked: at most half the token's lifetime.
     """
 
@@ -90,7 +92,8 @@ class Leases:
         generation = found.credentials.generation
         key = self._vault.unwrap(found.data_key)
         secret = key.open(SEALED_AS, generation, found.credentials.sealed)
-        return Lease(secret["access_token"], found.credentials.expires_at, generation, promised)
+        token = secret["api_key"] if "api_key" in secret else secret["access_token"]
+        return Lease(token, found.credentials.expires_at, generation, promised)
 
 
 def _judge(found: Leasable, min_ttl: timedelta) -> timedelta | None:

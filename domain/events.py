@@ -129,5 +129,30 @@ class ConnectionRecovered(_OfConnection):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ConnectionExpiring(_OfConnection):
+    """A known end is near, and only the user can move it: 14, 7, 3 or 1 days before."""
+
+    reason: str
+    days_left: int
+    ends_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSynced(_OfConnection):
+    """All data there was has been read; ``transactions`` is how many of them were new."""
+
+    accounts: int
+    holdings: int
+    transactions: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSyncFailed(_OfConnection):
+    """Reading data fails since now; it is tried again, and ``DataSynced`` says when it works."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class CredentialsShredded(_OfConnection):
     """The data key is destroyed: nothing sealed under it can be opened again."""

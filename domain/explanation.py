@@ -9,8 +9,10 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
+from domain.credentials import CredentialType
 from domain.outcomes import Outcome, Revocation
 from domain.status import ConnectionStatus, StatusReason
+from domain.syncs import SyncOutcome
 from domain.view import ConnectionView, Receipt, Trouble
 
 
@@ -78,6 +80,7 @@ WHY = {
     StatusReason.USER_DISCONNECTED: "the user disconnected it.",
     StatusReason.OPERATOR_CANCELLED: "an operator cancelled it.",
     StatusReason.ABANDONED: "nobody came back to it within the retention time.",
+    StatusReason.KEY_REFUSED: "the provider refuses the API key, each time it was tried.",
 }
 
 CAUSE = {
@@ -88,20 +91,37 @@ CAUSE = {
     Outcome.APP_MISCONFIGURED: "the provider refuses our client id or secret, or our entry for it",
     Outcome.STORAGE_FAULT: "the stored credentials do not open with the keys we have",
     Outcome.UNAVAILABLE: "our own database or workers were away",
+    Outcome.KEY_REFUSED: "the provider refuses the API key",
     Outcome.GRANT_DEAD: "the provider refuses the grant",
     Outcome.ACCESS_REVOKED: "access was taken away at the provider",
     Outcome.REFRESHED: "though new tokens have come since",
+    Outcome.VERIFIED: "though the key has been found good since",
 }
 
 WHO_MENDS = {
     Outcome.APP_MISCONFIGURED: Actor.OPERATOR,
     Outcome.STORAGE_FAULT: Actor.OPERATOR,
     Outcome.UNAVAILABLE: Actor.OPERATOR,
+    Outcome.KEY_REFUSED: Actor.USER,
     Outcome.GRANT_DEAD: Actor.USER,
     Outcome.ACCESS_REVOKED: Actor.USER,
     Outcome.REFRESHED: Actor.NOBODY,
+    Outcome.VERIFIED: Actor.NOBODY,
 }
 """Whose turn it is while refreshing fails for this cause; for all others it is the provider's."""
+
+
+READING = {
+    SyncOutcome.UNAUTHORIZED: "the provider did not take the token",
+    SyncOutcome.TRANSIENT: "the provider cannot be reached or answers with an error of its own",
+    SyncOutcome.RATE_LIMITED: "the provider asks us to slow down",
+    SyncOutcome.FORBIDDEN: "what the user granted does not allow it",
+    SyncOutcome.UNREADABLE: "the provider's answer is not what we know, or our secret not readable",
+    SyncOutcome.UNAVAILABLE: "our own database or workers were away",
+    SyncOutcome.SYNCED: "though it has been read since",
+    SyncOutcome.UNSUPPORTED: "nothing is read from this provider",
+    SyncOutcome.STOPPED: "it was stopped",
+}
 
 
 def explain(view: ConnectionView, now: datetime) -> Explanation:
@@ -134,7 +154,7 @@ def _next(view: ConnectionView, now: datetime) -> tuple[str, datetime | None, Ac
         case ConnectionStatus.PENDING:
             return _next_pending(view)
         case ConnectionStatus.ACTIVE if view.trouble is not None:
-            return _next_degraded(view.trouble, view.expires_at, now)
+            return _next_degraded(view, view.trouble, now)
         case ConnectionStatus.ACTIVE:
             return _next_active(view)
         case ConnectionStatus.DISCONNECTED:
@@ -174,6 +194,8 @@ def _next_active(view: ConnectionView) -> tuple[str, datetime | None, Actor]:
             who,
         )
     plan = f"{ends}; it is refreshed {instant(view.refresh_at)}."
+    if view.credential_type is CredentialType.API_KEY:
+        plan = f"the API key is verified {instant(view.refresh_at)}."
     if view.reauthorize_by is None:
         return plan, view.refresh_at, Actor.NOBODY
     by = f"The user must authorize again by {instant(view.reauthorize_by)}."
@@ -183,21 +205,41 @@ def _next_active(view: ConnectionView) -> tuple[str, datetime | None, Actor]:
 
 
 def _next_degraded(
-    trouble: Trouble, expires_at: datetime | None, now: datetime
+    view: ConnectionView, trouble: Trouble, now: datetime
 ) -> tuple[str, datetime | None, Actor]:
     when = f"at {instant(trouble.retry_at)}" if trouble.retry_at else "soon"
-    over = expires_at is not None and expires_at <= now
-    token = "has ended: no token can be handed out until then" if over else "still works"
     who = WHO_MENDS.get(trouble.cause, Actor.PROVIDER)
+    if view.credential_type is CredentialType.API_KEY:
+        return f"the API key is verified again {when}.", trouble.retry_at, who
+    over = view.expires_at is not None and view.expires_at <= now
+    token = "has ended: no token can be handed out until then" if over else "still works"
     return f"refresh is tried again {when}; the access token {token}.", trouble.retry_at, who
 
 
 def _tried(view: ConnectionView) -> tuple[str, ...]:
+    return (*_refreshing(view), *_reading(view))
+
+
+def _reading(view: ConnectionView) -> tuple[str, ...]:
+    """How reading its data goes, where it is read."""
+    if view.sync is None or view.status is not ConnectionStatus.ACTIVE:
+        return ()
+    last = f"Data was read {instant(view.sync.last_at)}" if view.sync.last_at else "No data yet"
+    if view.sync.failing_since is not None:
+        times = "once" if view.sync.failures == 1 else f"{view.sync.failures} times"
+        since = instant(view.sync.failing_since)
+        last += f"; since {since} reading failed {times}, {READING[view.sync.outcome]}"
+    following = f"; next {instant(view.sync.next_at)}" if view.sync.next_at else ""
+    return (f"{last}{following}.",)
+
+
+def _refreshing(view: ConnectionView) -> tuple[str, ...]:
     if view.trouble is None:
         return ()
     times = "once" if view.trouble.failures == 1 else f"{view.trouble.failures} times"
     since = instant(view.trouble.since)
-    return (f"Degraded since {since}: refresh failed {times}, {CAUSE[view.trouble.cause]}.",)
+    what = "verifying" if view.credential_type is CredentialType.API_KEY else "refresh"
+    return (f"Degraded since {since}: {what} failed {times}, {CAUSE[view.trouble.cause]}.",)
 
 
 def _receipt(receipt: Receipt | None) -> tuple[str, ...]:

@@ -12,6 +12,8 @@ class Outcome(StrEnum):
 
     REFRESHED = "refreshed"
     """New tokens were issued."""
+    VERIFIED = "verified"
+    """The key is good."""
     TRANSIENT = "transient"
     """Unreachable, overloaded or talking nonsense; try again."""
     RATE_LIMITED = "rate_limited"
@@ -20,6 +22,8 @@ class Outcome(StrEnum):
     """The provider refuses this grant; only the user can give a new one."""
     ACCESS_REVOKED = "access_revoked"
     """The provider says that access was taken away."""
+    KEY_REFUSED = "key_refused"
+    """The provider refuses the API key; once may be its own mistake, again and again is not."""
     APP_MISCONFIGURED = "app_misconfigured"
     """The provider refuses *us*: the operator must mend the provider app."""
     AMBIGUOUS = "ambiguous"

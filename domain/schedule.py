@@ -34,7 +34,7 @@ def refresh_jitter(connection_id: UUID, margin: timedelta) -> timedelta:
     Always the same for one connection, so that a restart does not move its schedule, and spread
     over connections, so that those authorized together do not refresh together.
     """
-    return margin / 4 * _fraction(connection_id, "refresh")
+    return margin / 4 * fraction(connection_id, "refresh")
 
 
 def refresh_floor(lifetime: timedelta | None) -> timedelta:
@@ -81,9 +81,10 @@ def retry_delay(
         delay = min(max(retry_after, SECOND), LONGEST_RETRY_AFTER)
     else:
         delay = min(SECOND * 2 ** min(max(failures, 1) - 1, 20), LONGEST_BACKOFF)
-    return delay * (1 + 0.1 * _fraction(connection_id, f"retry-{failures}"))
+    return delay * (1 + 0.1 * fraction(connection_id, f"retry-{failures}"))
 
 
-def _fraction(connection_id: UUID, purpose: str) -> float:
+def fraction(connection_id: UUID, purpose: str) -> float:
+    """A number in [0, 1) that is always the same for one connection and purpose."""
     digest = hashlib.sha256(connection_id.bytes + purpose.encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64

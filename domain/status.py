@@ -95,6 +95,7 @@ class StatusReason(StrEnum):
     USER_DISCONNECTED = "user_disconnected"
     OPERATOR_CANCELLED = "operator_cancelled"
     ABANDONED = "abandoned"
+    KEY_REFUSED = "key_refused"
 
 
 FAILS_PENDING = frozenset(

@@ -9,8 +9,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
+from domain.credentials import CredentialType
 from domain.outcomes import Outcome, Revocation
 from domain.status import ConnectionStatus, StatusReason
+from domain.syncs import SyncOutcome
 
 
 class _Shown(BaseModel):
@@ -44,6 +46,21 @@ class Receipt(_Shown):
     shredded: bool = False
 
 
+class Syncing(_Shown):
+    """How reading its data goes. Only of connections to providers whose data is read."""
+
+    last_at: datetime | None
+    """When all of it was read last."""
+    next_at: datetime | None
+    outcome: SyncOutcome
+    """What came of the last time."""
+    completed: int
+    """How many times all of it has been read."""
+    failures: int
+    """How many times in a row it has failed."""
+    failing_since: datetime | None
+
+
 class Attempt(_Shown):
     """The latest authorization attempt."""
 
@@ -59,6 +76,7 @@ class ConnectionView(_Shown):
     connection_id: UUID
     user_id: UUID
     provider_slug: str
+    credential_type: CredentialType = CredentialType.OAUTH2
     alias: str | None
     status: ConnectionStatus
     reason: StatusReason
@@ -73,6 +91,7 @@ class ConnectionView(_Shown):
     reauthorize_by: datetime | None
     """The instant by which a person must act, if one is known."""
     trouble: Trouble | None
+    sync: Syncing | None = None
     attempt: Attempt | None
     receipt: Receipt | None
     connected_at: datetime | None

@@ -21,7 +21,9 @@ from activities.resources import Resources
 from activities.revoke_at_provider import RevocationAtProvider
 from activities.shred_credentials import Shredding
 from activities.store_credentials import CredentialStore
+from activities.sync_data import Syncing
 from activities.transitions import Transitions
+from activities.verify_api_key import Verification
 from client.codec import EncryptionCodec
 from client.connections import ConnectionsClient
 from client.messaging import Messaging
@@ -153,9 +155,12 @@ def activities_of(resources: Resources) -> Sequence[Callable[..., Any]]:
         Refresh(resources).refresh_credentials,
         RevocationAtProvider(resources).revoke_at_provider,
         Shredding(resources).shred_credentials,
+        Syncing(resources).sync_data,
+        Transitions(resources).announce_expiry,
         Transitions(resources).end_connection,
         Transitions(resources).persist_transition,
         Transitions(resources).rename_connection,
+        Verification(resources).verify_api_key,
     ]
 
 

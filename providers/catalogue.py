@@ -13,7 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from domain.errors import InvalidInput, NotConfigured, NotFound
-from providers.entry import TYPES, OAuth2Entry, ProviderEntry
+from providers.entry import TYPES, ApiKeyEntry, OAuth2Entry, ProviderEntry
 
 SHIPPED = Path(__file__).parent / "entries"
 HOW_TO_ADD = "clients and workers alike read more entries from the folder MOORLINE_PROVIDERS names"
@@ -61,6 +61,23 @@ class Catalogue:
         if not isinstance(entry, OAuth2Entry):
             raise InvalidInput(f"{slug} is spoken to with an API key: give it when connecting")
         return entry
+
+    def api_key(self, slug: str) -> ApiKeyEntry:
+        """The entry of a provider whose users bring a key.
+
+        Raises:
+            NotFound: there is none.
+            InvalidInput: it is spoken to in another way.
+        """
+        entry = self.get(slug)
+        if not isinstance(entry, ApiKeyEntry):
+            raise InvalidInput(f"{slug} asks the user on its own page, and takes no API key")
+        return entry
+
+    def reads_data(self, slug: str) -> bool:
+        """Whether there is data to be read at this provider."""
+        entry = self._entries.get(slug)
+        return entry is not None and entry.data is not None
 
     def slugs(self) -> list[str]:
         """Every slug, sorted."""

@@ -148,6 +148,16 @@ class ApiKeyEntry(ProviderEntry):
     """So many definite refusals in a row end the grant: one may be the provider's own mistake."""
 
     @property
+    def verify_every(self) -> timedelta:
+        """How often a key is verified."""
+        return timedelta(seconds=self.verify_every_s)
+
+    @property
+    def refused_again_after(self) -> timedelta:
+        """How soon a refused key is tried again."""
+        return timedelta(seconds=self.refused_again_after_s)
+
+    @property
     def credential_type(self) -> CredentialType:
         return CredentialType.API_KEY
 

@@ -66,6 +66,29 @@ async def post_form(
     ``may_send`` is asked when the connection stands, directly before the first byte of the
     request: a process that was frozen on the way here can still hold back.
     """
+    request = http.build_request("POST", url, data=dict(form), headers=dict(headers))
+    return await _send(http, request, within, may_send)
+
+
+async def get(
+    http: httpx.AsyncClient,
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    within: timedelta,
+    params: Mapping[str, str] | None = None,
+) -> Reply | NoReply:
+    """GET once, all of it ``within`` a time; ``params`` are added to the query."""
+    request = http.build_request("GET", url, params=params or None, headers=dict(headers))
+    return await _send(http, request, within, lambda: True)
+
+
+async def _send(
+    http: httpx.AsyncClient,
+    request: httpx.Request,
+    within: timedelta,
+    may_send: Callable[[], bool],
+) -> Reply | NoReply:
     sent = False
 
     async def trace(event: str, _info: object) -> None:
@@ -75,14 +98,8 @@ async def post_form(
                 raise _TooLate
             sent = True
 
-    request = http.build_request(
-        "POST",
-        url,
-        data=dict(form),
-        headers=dict(headers),
-        timeout=httpx.Timeout(within.total_seconds(), connect=CONNECT_TIMEOUT.total_seconds()),
-        extensions={"trace": trace},
-    )
+    timeout = httpx.Timeout(within.total_seconds(), connect=CONNECT_TIMEOUT.total_seconds())
+    request.extensions |= {"timeout": timeout.as_dict(), "trace": trace}
     try:
         async with asyncio.timeout(within.total_seconds()):
             response = await http.send(request, stream=True)

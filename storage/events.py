@@ -100,7 +100,9 @@ def _plain(value: object) -> object:
     if isinstance(value, str):
         # A refused command is recorded with what was asked for, also where that cannot be stored.
         return value.encode(errors="replace").decode().replace("\x00", "?")
-    return str(value) if isinstance(value, UUID | datetime) else value
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value) if isinstance(value, UUID) else value
 
 
 def _link(previous: bytes, row: EventRow) -> bytes:

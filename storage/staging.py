@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from sqlmodel import col, delete
 from sqlmodel.ext.asyncio.session import AsyncSession
 from uuid6 import uuid7
 
@@ -55,6 +56,12 @@ async def stage(
 async def get(session: AsyncSession, staged_id: UUID) -> StagedRow | None:
     """The staged credentials; None once the connection has been born with them."""
     return await session.get(StagedRow, staged_id)
+
+
+async def discard(session: AsyncSession, connection_id: UUID) -> None:
+    """Destroy what was staged for a connection that is not to be born."""
+    await session.exec(delete(StagedRow).where(col(StagedRow.connection_id) == connection_id))
+    await data_keys.destroy(session, connection_id)
 
 
 def open_staged(key: DataKey, row: StagedRow) -> dict[str, Secret]:

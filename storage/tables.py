@@ -39,7 +39,7 @@ class Xid8(UserDefinedType[int]):
         return "xid8"
 
 
-def _instant(*, nullable: bool = True) -> Any:  # as SQLModel's own Field
+def instant(*, nullable: bool = True) -> Any:  # as SQLModel's own Field
     return Field(
         default=None,
         sa_type=DateTime(timezone=True),
@@ -69,18 +69,18 @@ class ConnectionRow(SQLModel, table=True):
     alias: str | None = None
     status: str
     reason: str
-    status_since: datetime = _instant(nullable=False)
-    connected_at: datetime | None = _instant()
-    last_sync_at: datetime | None = _instant()
-    created_at: datetime = _instant(nullable=False)
-    updated_at: datetime = _instant(nullable=False)
-    ended_at: datetime | None = _instant()
+    status_since: datetime = instant(nullable=False)
+    connected_at: datetime | None = instant()
+    last_sync_at: datetime | None = instant()
+    created_at: datetime = instant(nullable=False)
+    updated_at: datetime = instant(nullable=False)
+    ended_at: datetime | None = instant()
     """Set once when the end is asked for, never cleared: no lease, claim or sync from then on."""
-    reauthorize_by: datetime | None = _instant()
-    degraded_since: datetime | None = _instant()
+    reauthorize_by: datetime | None = instant()
+    degraded_since: datetime | None = instant()
     degraded_cause: str | None = None
     failures: int = 0
-    retry_at: datetime | None = _instant()
+    retry_at: datetime | None = instant()
     receipt: dict[str, object] | None = Field(default=None, sa_column=Column(JSONB))
     event_seq: int = Field(
         default=0, sa_column=Column(BigInteger, nullable=False, server_default=text("0"))
@@ -110,10 +110,10 @@ class CredentialsRow(SQLModel, table=True):
     sealed: bytes | None = None
     token_type: str | None = None
     refreshable: bool = False
-    sent_at: datetime | None = _instant()
-    stored_at: datetime | None = _instant()
-    expires_at: datetime | None = _instant()
-    refresh_at: datetime | None = _instant()
+    sent_at: datetime | None = instant()
+    stored_at: datetime | None = instant()
+    expires_at: datetime | None = instant()
+    refresh_at: datetime | None = instant()
     deadlines: list[dict[str, str]] = Field(
         default_factory=list,
         sa_column=Column(JSONB, nullable=False, server_default=text("'[]'::jsonb")),
@@ -130,7 +130,7 @@ class DataKeyRow(SQLModel, table=True):
     key_id: str = Field(index=True)
     """Which key of the keyring wraps it."""
     wrapped: bytes
-    created_at: datetime = _instant(nullable=False)
+    created_at: datetime = instant(nullable=False)
 
 
 class JournalRow(SQLModel, table=True):
@@ -149,8 +149,8 @@ class JournalRow(SQLModel, table=True):
     generation: int = Field(sa_type=BigInteger)
     claim: int = Field(sa_type=BigInteger)
     kind: str
-    claimed_at: datetime = _instant(nullable=False)
-    finished_at: datetime | None = _instant()
+    claimed_at: datetime = instant(nullable=False)
+    finished_at: datetime | None = instant()
     outcome: str | None = None
     may_have_acted: bool | None = None
     http_status: int | None = None
@@ -171,7 +171,7 @@ class OrphanRow(SQLModel, table=True):
     claim: int = Field(sa_type=BigInteger)
     data_key_id: UUID
     sealed: bytes
-    created_at: datetime = _instant(nullable=False)
+    created_at: datetime = instant(nullable=False)
 
 
 class AttemptRow(SQLModel, table=True):
@@ -193,11 +193,11 @@ class AttemptRow(SQLModel, table=True):
     an entry edited meanwhile cannot redirect the code."""
     status: str
     sealed_code: bytes | None = None
-    code_until: datetime | None = _instant()
+    code_until: datetime | None = instant()
     reason: str | None = None
-    created_at: datetime = _instant(nullable=False)
-    expires_at: datetime = _instant(nullable=False)
-    finished_at: datetime | None = _instant()
+    created_at: datetime = instant(nullable=False)
+    expires_at: datetime = instant(nullable=False)
+    finished_at: datetime | None = instant()
 
 
 class StagedRow(SQLModel, table=True):
@@ -210,8 +210,8 @@ class StagedRow(SQLModel, table=True):
     credential_type: str
     data_key_id: UUID
     sealed: bytes
-    expires_at: datetime | None = _instant()
-    created_at: datetime = _instant(nullable=False)
+    expires_at: datetime | None = instant()
+    created_at: datetime = instant(nullable=False)
 
 
 class ProviderAppRow(SQLModel, table=True):
@@ -220,7 +220,7 @@ class ProviderAppRow(SQLModel, table=True):
     __tablename__ = "provider_apps"
 
     provider_slug: str = Field(primary_key=True)
-    misconfigured_since: datetime | None = _instant()
+    misconfigured_since: datetime | None = instant()
     misconfigured_code: str | None = None
 
 
@@ -250,7 +250,24 @@ class EventRow(SQLModel, table=True):
     user_id: UUID
     cause: str = Field(sa_type=Text)
     type: str
-    occurred_at: datetime = _instant(nullable=False)
+    occurred_at: datetime = instant(nullable=False)
     data: dict[str, object] = Field(sa_column=Column(JSONB, nullable=False))
     seq: int | None = Field(default=None, sa_type=BigInteger)
     chain: bytes | None = None
+
+
+class SyncRow(SQLModel, table=True):
+    """How reading a connection's data goes, and the number that fences whoever writes it."""
+
+    __tablename__ = "syncs"
+
+    connection_id: UUID = Field(primary_key=True, foreign_key="connections.id")
+    number: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    """Grows with every attempt: only the newest may write."""
+    begun_at: datetime = instant(nullable=False)
+    finished_at: datetime | None = instant()
+    next_at: datetime | None = instant()
+    outcome: str | None = None
+    completed: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    failures: int = 0
+    failing_since: datetime | None = instant()

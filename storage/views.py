@@ -6,14 +6,16 @@ from uuid import UUID
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from domain.credentials import CredentialType
 from domain.errors import NotFound
 from domain.outcomes import Outcome
 from domain.status import ConnectionStatus, StatusReason
-from domain.view import Attempt, ConnectionView, Receipt, Trouble
+from domain.syncs import SyncOutcome
+from domain.view import Attempt, ConnectionView, Receipt, Syncing, Trouble
 from storage import attempts
-from storage.tables import AttemptRow, ConnectionRow, CredentialsRow
+from storage.tables import AttemptRow, ConnectionRow, CredentialsRow, SyncRow
 
-Pair = tuple[ConnectionRow, CredentialsRow]
+Found = tuple[ConnectionRow, CredentialsRow, SyncRow | None]
 
 
 async def get(session: AsyncSession, connection_id: UUID) -> ConnectionView:
@@ -23,14 +25,15 @@ async def get(session: AsyncSession, connection_id: UUID) -> ConnectionView:
         NotFound: there is none.
     """
     query = (
-        select(ConnectionRow, CredentialsRow)
+        select(ConnectionRow, CredentialsRow, SyncRow)
         .join(CredentialsRow)
+        .outerjoin(SyncRow, col(SyncRow.connection_id) == col(ConnectionRow.id))
         .where(ConnectionRow.id == connection_id)
     )
-    pair = (await session.exec(query)).first()
-    if pair is None:
+    found = (await session.exec(query)).first()
+    if found is None:
         raise NotFound(f"no connection {connection_id}")
-    return _view(pair, await attempts.newest(session, connection_id))
+    return _view(found, await attempts.newest(session, connection_id))
 
 
 async def find(
@@ -42,25 +45,30 @@ async def find(
     limit: int = 1000,
 ) -> Sequence[ConnectionView]:
     """Connections that match all that is given, the newest first; attempts are left out."""
-    query = select(ConnectionRow, CredentialsRow).join(CredentialsRow)
+    query = (
+        select(ConnectionRow, CredentialsRow, SyncRow)
+        .join(CredentialsRow)
+        .outerjoin(SyncRow, col(SyncRow.connection_id) == col(ConnectionRow.id))
+    )
     if user_id is not None:
         query = query.where(ConnectionRow.user_id == user_id)
     if provider_slug is not None:
         query = query.where(ConnectionRow.provider_slug == provider_slug)
     if status is not None:
         query = query.where(ConnectionRow.status == status)
-    pairs = await session.exec(query.order_by(col(ConnectionRow.created_at).desc()).limit(limit))
-    return [_view(pair, None) for pair in pairs.all()]
+    rows = await session.exec(query.order_by(col(ConnectionRow.created_at).desc()).limit(limit))
+    return [_view(found, None) for found in rows.all()]
 
 
-def _view(pair: Pair, attempt: AttemptRow | None) -> ConnectionView:
-    row, credentials = pair
+def _view(found: Found, attempt: AttemptRow | None) -> ConnectionView:
+    row, credentials, sync = found
     status = ConnectionStatus(row.status)
     live = status is ConnectionStatus.ACTIVE and row.ended_at is None
     return ConnectionView(
         connection_id=row.id,
         user_id=row.user_id,
         provider_slug=row.provider_slug,
+        credential_type=CredentialType(row.credential_type),
         alias=row.alias,
         status=status,
         reason=StatusReason(row.reason),
@@ -71,11 +79,25 @@ def _view(pair: Pair, attempt: AttemptRow | None) -> ConnectionView:
         refresh_at=credentials.refresh_at if live else None,
         reauthorize_by=row.reauthorize_by if live else None,
         trouble=_trouble(row),
+        sync=None if sync is None else _sync(row, sync, live=live),
         attempt=None if attempt is None else _attempt(attempt),
         receipt=None if row.receipt is None else Receipt.model_validate(row.receipt),
         connected_at=row.connected_at,
         created_at=row.created_at,
         updated_at=row.updated_at,
+    )
+
+
+def _sync(row: ConnectionRow, sync: SyncRow, *, live: bool) -> Syncing | None:
+    if sync.outcome is None:
+        return None
+    return Syncing(
+        last_at=row.last_sync_at,
+        next_at=sync.next_at if live else None,
+        outcome=SyncOutcome(sync.outcome),
+        completed=sync.completed,
+        failures=sync.failures,
+        failing_since=sync.failing_since,
     )
 
 

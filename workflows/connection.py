@@ -27,6 +27,7 @@ from workflows.messages import (
     Rename,
     Revoke,
     StartConnection,
+    SyncNow,
     started,
 )
 from workflows.renewal import Carried
@@ -70,6 +71,7 @@ class ConnectionWorkflow(Conversation):
             await self._wait()
             await self._heed()
             await self._conclude()
+            await self._reading.conclude(self.life)
             match self.life.status:
                 case _ if self.life.ending is not None:
                     await self._end(self.life.ending)
@@ -107,12 +109,18 @@ class ConnectionWorkflow(Conversation):
             await self._become(Change(ConnectionStatus.FAILED, StatusReason.AUTHORIZATION_TIMEOUT))
 
     async def _keep_fresh(self) -> None:
-        """ACTIVE: refresh before expiry, until the grant itself ends."""
+        """ACTIVE: refresh before expiry, until the grant itself ends; read data meanwhile."""
         self._start_asked_job()
-        if self._job is None and is_past(self.life.ends_at):
+        if self._job is not None:
+            return
+        if is_past(self.life.ends_at):
             await self._become(Change(ConnectionStatus.EXPIRED, self.life.ends_because))
-        elif self._job is None and is_past(self.life.refresh_at):
+        elif is_past(self.life.warn_at):
+            await self._warn()
+        elif is_past(self.life.refresh_at):
             self._job = deeds.start_refresh(self.life.view)
+        else:
+            self._reading.start_if_due(self.life)
 
     async def _await_the_user(self) -> None:
         """EXPIRED, REVOKED or FAILED: only the user can bring it back; not for ever."""
@@ -136,6 +144,13 @@ class ConnectionWorkflow(Conversation):
         elif self._authorizations:
             self._job = deeds.start_exchange(self.life.view, self._authorizations.pop(0))
 
+    async def _warn(self) -> None:
+        """The grant's known end is near: tell, once for each of the last days."""
+        days = self.life.begin_warning(workflow.now())
+        assert self.life.ends_at is not None  # else there would be nothing to warn of
+        view, reason = self.life.view, self.life.ends_because
+        await deeds.announce_expiry(view.connection_id, reason, self.life.ends_at, days)
+
     # -- what users say ------------------------------------------------------------------------
 
     async def _heed(self) -> None:
@@ -150,6 +165,8 @@ class ConnectionWorkflow(Conversation):
                         if by_operator
                         else StatusReason.USER_DISCONNECTED
                     )
+                case SyncNow():
+                    self.life.sync_asked = True
                 case Nudge():
                     self._nudged = True
         while self._renames:
@@ -163,8 +180,7 @@ class ConnectionWorkflow(Conversation):
             self.life.revocation.next_at = workflow.now()
 
     async def _revoked_by_user(self) -> None:
-        if self._job is not None:
-            self._job.stop()
+        self._stop_jobs()
         # Also while PENDING: an authorization that was begun before is void from now on.
         if self.life.holds_secrets or self.life.status is ConnectionStatus.PENDING:
             self.life.begin_revocation(workflow.now())
@@ -176,14 +192,18 @@ class ConnectionWorkflow(Conversation):
     async def _begin_end(self, reason: StatusReason) -> None:
         if self.life.ending is not None:
             return
-        if self._job is not None:
-            self._job.stop()
+        self._stop_jobs()
         self.life.ending = reason
         view = await deeds.end(self.life.view.connection_id)
         self.life.show(ending=view.ending, expires_at=None, refresh_at=None)
         if self.life.holds_secrets:
             self.life.begin_revocation(workflow.now())
         self._turn_away()
+
+    def _stop_jobs(self) -> None:
+        self._reading.stop()
+        if self._job is not None:
+            self._job.stop()
 
     async def _begin_authorization(self) -> None:
         ask = self._beginnings.pop(0)
@@ -291,19 +311,26 @@ class ConnectionWorkflow(Conversation):
 
     async def _wait(self) -> None:
         """Until there is something to do: the only place where the loop rests."""
+        if renewal.is_overdue():
+            self._reading.stop()  # it goes on in the next run, where it was
         self._visibility.show(self.life.view)
-        self._deadline.set(self.life.next_deadline)
+        self._rearm()
         await workflow.wait_condition(self._has_something_to_do)
 
     def _has_something_to_do(self) -> bool:
-        if self._inbox or self._renames or self._may_renew():
+        if self._inbox or self._renames or self._may_renew() or self._reading.has_ended:
             return True
         if self._beginnings and not self._waits_for_revocation():
             return True
         if self._job is not None:
             return self._job.handle.done()
         nothing_left = self.life.ending is not None and self.life.revocation is None
-        return self._deadline.due or bool(self._authorizations) or nothing_left
+        may_read = self._is_asked_to_read()
+        return self._deadline.due or bool(self._authorizations) or nothing_left or may_read
+
+    def _is_asked_to_read(self) -> bool:
+        asked = self.life.sync_asked and not self._reading.is_running
+        return asked and self.life.is_sync_due(workflow.now())
 
     def _waits_for_revocation(self) -> bool:
         return self.life.revocation is not None and self.life.revocation.last_try
@@ -313,7 +340,8 @@ class ConnectionWorkflow(Conversation):
     def _may_renew(self) -> bool:
         """Only between jobs, and when nobody waits for an answer."""
         asks = self._beginnings or self._authorizations or self._renames
-        idle = self._job is None and not asks and workflow.all_handlers_finished()
+        idle = self._job is None and not self._reading.is_running
+        idle = idle and not asks and workflow.all_handlers_finished()
         return idle and (self._nudged or renewal.is_wanted())
 
     async def _is_to_be_renewed(self) -> bool:

@@ -31,9 +31,11 @@ from workflows.messages import (
     Nudge,
     Rename,
     Revoke,
+    SyncNow,
     asked,
     heard,
 )
+from workflows.reading import Reading
 from workflows.renewal import is_overdue
 
 AnswerT = TypeVar("AnswerT")
@@ -55,6 +57,7 @@ class Conversation:
         self._renames: list[Ask[ConnectionView]] = []
         self._waiting = 0
         self._job: Job | None = None
+        self._reading = Reading()
         self._deadline = Deadline()
 
     @property
@@ -79,6 +82,11 @@ class Conversation:
     def nudge(self, command: object = None, *_: object) -> None:
         """Has no effect on the connection."""
         self._hear(heard(Nudge, command))
+
+    @workflow.signal(description="Read the connection's data now.")
+    def sync_now(self, command: object = None, *_: object) -> None:
+        """Also while it is being read: then once more, for what has come since."""
+        self._hear(heard(SyncNow, command))
 
     def _hear(self, command: Command) -> None:
         # One of a kind is enough, since each is idempotent: a flood of signals does not pile up.
@@ -128,7 +136,7 @@ class Conversation:
             await self._begun()
             if not self._is_fresh(want):
                 self.life.hurry(workflow.now(), force=want.force)
-                self._deadline.set(self.life.next_deadline)
+                self._rearm()
                 await workflow.wait_condition(
                     lambda: self._is_settled(want), timeout=FRESH_PATIENCE
                 )
@@ -167,6 +175,9 @@ class Conversation:
         ask: Ask[AnswerT] = Ask(question)
         queue.append(ask)
         return await ask.wait()
+
+    def _rearm(self) -> None:
+        self._deadline.set(self.life.next_deadline(reading=self._reading.is_running))
 
     def _turn_away(self) -> None:
         """The end has begun: nobody can be authorized any more."""

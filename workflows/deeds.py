@@ -5,6 +5,7 @@ the loop; the provider's slug is its fairness key, so that one provider cannot h
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from temporalio import workflow
@@ -17,6 +18,7 @@ from activities.connect_provider import Connecting
 from activities.payloads import (
     Adopt,
     Adopted,
+    AnnounceExpiry,
     Authenticate,
     Authenticated,
     BeginAuthorization,
@@ -32,14 +34,20 @@ from activities.payloads import (
     ShredCredentials,
     StoreCredentials,
     Stored,
+    SyncData,
+    Synced,
+    VerifyApiKey,
 )
-from activities.policies import ASK, CALL, STORE
+from activities.policies import ASK, CALL, STORE, SYNC
 from activities.refresh import Refresh
 from activities.revoke_at_provider import RevocationAtProvider
 from activities.shred_credentials import Shredding
 from activities.store_credentials import CredentialStore
+from activities.sync_data import Syncing
 from activities.transitions import Transitions
+from activities.verify_api_key import Verification
 from domain.connection import provider_id_of
+from domain.credentials import CredentialType
 from domain.explanation import WHY
 from domain.status import ConnectionStatus, StatusReason
 from domain.view import ConnectionView, Receipt
@@ -78,7 +86,14 @@ class Job:
 
 
 def start_refresh(view: ConnectionView) -> Job:
-    """Refresh the credentials that the view shows."""
+    """Refresh the credentials that the view shows; of a key, look whether it is still good."""
+    if view.credential_type is CredentialType.API_KEY:
+        verify = VerifyApiKey(connection_id=view.connection_id, generation=view.generation)
+        return Job(
+            workflow.start_activity_method(
+                Verification.verify_api_key, verify, **CALL, priority=_fair(view)
+            )
+        )
     request = RefreshCredentials(connection_id=view.connection_id, generation=view.generation)
     return Job(
         workflow.start_activity_method(
@@ -105,6 +120,12 @@ def start_revocation(view: ConnectionView) -> Job:
             RevocationAtProvider.revoke_at_provider, request, **CALL, priority=_fair(view)
         )
     )
+
+
+def start_sync(view: ConnectionView) -> workflow.ActivityHandle[Synced]:
+    """Read the connection's data."""
+    request = SyncData(connection_id=view.connection_id)
+    return workflow.start_activity_method(Syncing.sync_data, request, **SYNC, priority=_fair(view))
 
 
 async def adopt(start: StartConnection) -> Adopted:
@@ -160,6 +181,16 @@ async def end(connection_id: UUID) -> ConnectionView:
     request = EndConnection(connection_id=connection_id)
     shown = await workflow.execute_activity_method(Transitions.end_connection, request, **STORE)
     return shown.view
+
+
+async def announce_expiry(
+    connection_id: UUID, reason: StatusReason, ends_at: datetime, days_left: int
+) -> None:
+    """Record that a known end is near."""
+    request = AnnounceExpiry(
+        connection_id=connection_id, reason=reason, ends_at=ends_at, days_left=days_left
+    )
+    await workflow.execute_activity_method(Transitions.announce_expiry, request, **STORE)
 
 
 async def shred(receipt: Receipt) -> None:

@@ -9,11 +9,13 @@ from typing import Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from activities.payloads import Adopted, Authenticated, Refreshed
+from activities.payloads import Adopted, Authenticated, Refreshed, Synced
+from domain.credentials import CredentialType
 from domain.outcomes import Outcome
 from domain.schedule import refresh_floor, retry_delay
 from domain.standing import Standing
 from domain.status import FAILS_PENDING, ConnectionStatus, StatusReason
+from domain.syncs import SyncOutcome
 from domain.view import ConnectionView, Receipt, TokenReceipt, Trouble
 
 AUTHORIZATION_WINDOW: Final = timedelta(minutes=30)
@@ -22,6 +24,15 @@ RETENTION: Final = timedelta(days=90)
 RETENTION_NEVER_ACTIVE: Final = timedelta(hours=24)
 REVOCATION_PATIENCE: Final = timedelta(hours=24)
 """How long a provider is asked to revoke before we give up and destroy our copy."""
+
+
+WARN_DAYS: Final = (14, 7, 3, 1)
+"""So many days before a known end its coming is announced."""
+DAY: Final = timedelta(days=1)
+SAME_END: Final = timedelta(hours=1)
+"""Two ends of a grant that are no further apart are one, told by two clocks."""
+UNAVAILABLE_AS_IF: Final = 6
+"""Reading that was cut short goes on after as long as a sixth failure in a row: half a minute."""
 
 
 class Revocation(BaseModel):
@@ -48,6 +59,14 @@ class Life(BaseModel):
     ends_at: datetime | None = None
     give_up_at: datetime | None = None
     """End of the authorization window, or of the retention."""
+    warned_days: int | None = None
+    """The last of ``WARN_DAYS`` before this end of the grant that has been announced or is past."""
+    reads_data: bool = False
+    sync_at: datetime | None = None
+    sync_asked: bool = False
+    """Somebody wants it now, also if it is being read: then once more."""
+    sync_needs: int = 0
+    """The least generation of credentials to read with: an older one was refused."""
     holds_secrets: bool = False
     revocation: Revocation | None = None
     ending: StatusReason | None = None
@@ -57,7 +76,9 @@ class Life(BaseModel):
     def begin(cls, adopted: Adopted, now: datetime) -> "Life":
         """The life of a connection as it was found in the database."""
         assert adopted.view is not None  # refused otherwise
-        life = cls(view=adopted.view, holds_secrets=adopted.holds_secrets)
+        life = cls(
+            view=adopted.view, holds_secrets=adopted.holds_secrets, reads_data=adopted.reads_data
+        )
         if adopted.standing is not None:
             life.stand(adopted.standing, now)
         life.settle_in(now - adopted.age)
@@ -72,13 +93,14 @@ class Life(BaseModel):
         """Where the connection is."""
         return self.view.status
 
-    @property
-    def next_deadline(self) -> datetime | None:
-        """The earliest instant at which something is due, a running job left aside."""
+    def next_deadline(self, *, reading: bool) -> datetime | None:
+        """The earliest instant at which something is due; ``reading``: data is being read."""
         due = [self.revocation.next_at if self.revocation else None]
         if self.ending is None:
             if self.status is _S.ACTIVE:
-                due += [self.refresh_at, self.ends_at]
+                due += [self.refresh_at, self.ends_at, self.warn_at]
+                if not reading and self.view.generation >= self.sync_needs:
+                    due.append(self.sync_at)
             else:
                 due.append(self.give_up_at)
         return min((at for at in due if at is not None), default=None)
@@ -92,7 +114,10 @@ class Life(BaseModel):
         match self.status:
             case ConnectionStatus.PENDING:
                 self.give_up_at = since + AUTHORIZATION_WINDOW
-            case ConnectionStatus.ACTIVE | ConnectionStatus.DISCONNECTED:
+            case ConnectionStatus.ACTIVE:
+                self.give_up_at = None
+                self.sync_at = since if self.reads_data else None
+            case ConnectionStatus.DISCONNECTED:
                 self.give_up_at = None
             case _:
                 never = self.view.connected_at is None
@@ -105,11 +130,11 @@ class Life(BaseModel):
             self.refreshed_at = now
         elif self.status is not _S.ACTIVE or result.ended:
             return None
-        elif result.outcome is Outcome.GRANT_DEAD:
-            return Change(_S.EXPIRED, result.reason or StatusReason.GRANT_EXPIRED)
         elif result.outcome is Outcome.ACCESS_REVOKED:
             self.begin_revocation(now)
             return Change(_S.REVOKED, StatusReason.PROVIDER_REVOKED)
+        elif result.outcome is Outcome.GRANT_DEAD or result.reason is not None:
+            return Change(_S.EXPIRED, result.reason or StatusReason.GRANT_EXPIRED)
         else:
             self.struggle(result, now)
         return None
@@ -140,7 +165,7 @@ class Life(BaseModel):
         self.standing = standing
         self.holds_secrets = True
         self.refresh_at = None if standing.refresh_in is None else now + standing.refresh_in
-        self.ends_at = None if standing.ends_in is None else now + standing.ends_in
+        self._end_at(None if standing.ends_in is None else now + standing.ends_in, now)
         self.show(
             generation=standing.generation,
             expires_at=standing.expires_at,
@@ -148,6 +173,55 @@ class Life(BaseModel):
             reauthorize_by=standing.reauthorize_by,
             trouble=None,
         )
+
+    def _end_at(self, ends_at: datetime | None, now: datetime) -> None:
+        before, self.ends_at = self.ends_at, ends_at
+        if ends_at is None:
+            self.warned_days = None
+        elif before is None or abs(ends_at - before) > SAME_END:
+            past = [days for days in WARN_DAYS if ends_at - timedelta(days=days) <= now]
+            self.warned_days = min(past, default=None)
+
+    @property
+    def warn_at(self) -> datetime | None:
+        """When the coming end of the grant is to be announced next; None: not (any more).
+
+        An end that every refresh moves is nobody's business while refreshing works.
+        """
+        moves = self.ends_because is StatusReason.REFRESH_TOKEN_EXPIRED
+        if self.ends_at is None or (moves and self.view.trouble is None):
+            return None
+        left = [self.ends_at - days * DAY for days in self._unwarned()]
+        return min(left, default=None)
+
+    def begin_warning(self, now: datetime) -> int:
+        """How many days before the end this is; those before need not be told any more."""
+        assert self.ends_at is not None
+        ends_at = self.ends_at
+        self.warned_days = min(days for days in self._unwarned() if ends_at - days * DAY <= now)
+        return self.warned_days
+
+    def _unwarned(self) -> list[int]:
+        warned = self.warned_days
+        return [days for days in WARN_DAYS if warned is None or days < warned]
+
+    def is_sync_due(self, now: datetime) -> bool:
+        """Whether data is to be read now."""
+        wanted = self.sync_asked or (self.sync_at is not None and self.sync_at <= now)
+        live = self.status is _S.ACTIVE and self.ending is None
+        return wanted and live and self.view.generation >= self.sync_needs
+
+    def after_sync(self, result: Synced, now: datetime) -> None:
+        """What reading data comes to: when it is read again, and with which token."""
+        if result.sync is not None:
+            self.show(sync=result.sync)
+        self.sync_at = None if result.next_in is None else now + result.next_in
+        if result.outcome is SyncOutcome.UNAVAILABLE:
+            self.sync_at = now + retry_delay(self.view.connection_id, UNAVAILABLE_AS_IF)
+        if result.outcome is SyncOutcome.UNAUTHORIZED and self.refresh_at is not None:
+            if self.view.credential_type is CredentialType.OAUTH2:
+                self.sync_needs = result.generation + 1
+            self.hurry(now, force=False)
 
     def struggle(self, refreshed: Refreshed, now: datetime) -> None:
         """A refresh failed for a passing reason: note it, and when to try again."""
@@ -202,7 +276,7 @@ class Life(BaseModel):
         self.holds_secrets = False
         self.revocation = None
         self.standing = None
-        self.refresh_at = self.ends_at = None
+        self.refresh_at = self.ends_at = self.sync_at = None
         self.show(expires_at=None, refresh_at=None, trouble=None, receipt=receipt)
 
     @property

@@ -69,7 +69,13 @@ class Nudge(Message):
     kind: Literal["nudge"] = "nudge"
 
 
-Command = Revoke | Disconnect | Nudge
+class SyncNow(Message):
+    """Read the data now, however lately it was read."""
+
+    kind: Literal["sync_now"] = "sync_now"
+
+
+Command = Revoke | Disconnect | Nudge | SyncNow
 
 
 class BeginAuthorization(Message):

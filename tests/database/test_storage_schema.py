@@ -40,7 +40,7 @@ SECOND_MIGRATION = '''
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
+revision = "9999"
 down_revision = "{before}"
 branch_labels = None
 depends_on = None
@@ -128,14 +128,14 @@ async def test_an_older_database_is_to_be_migrated_and_then_fits(
     old = schema.newest_revision()
     of_the_future = tmp_path / "migrations"
     shutil.copytree(schema.MIGRATIONS, of_the_future)
-    (of_the_future / "versions" / "0002_one_more.py").write_text(
+    (of_the_future / "versions" / "9999_one_more.py").write_text(
         SECOND_MIGRATION.format(before=old)
     )
     monkeypatch.setattr(schema, "MIGRATIONS", of_the_future)
-    with pytest.raises(NotConfigured, match=f"at revision {old}, this program needs 0002"):
+    with pytest.raises(NotConfigured, match=f"at revision {old}, this program needs 9999"):
         await schema.check(alone.database)
     connection_id = await alone.active()
-    assert await schema.migrate(alone.database) == "0002"
+    assert await schema.migrate(alone.database) == "9999"
     await schema.check(alone.database)
     assert (await alone.secret(connection_id))["access_token"].reveal() == "mlcanary-at"
     monkeypatch.undo()
@@ -164,7 +164,7 @@ async def test_a_migration_that_fails_leaves_nothing_behind(
     broken = tmp_path / "migrations"
     shutil.copytree(schema.MIGRATIONS, broken)
     migration = SECOND_MIGRATION.format(before=schema.newest_revision())
-    (broken / "versions" / "0002_broken.py").write_text(f"{migration}    raise ValueError\n")
+    (broken / "versions" / "9999_broken.py").write_text(f"{migration}    raise ValueError\n")
     monkeypatch.setattr(schema, "MIGRATIONS", broken)
     with pytest.raises(ValueError):
         await schema.migrate(empty)

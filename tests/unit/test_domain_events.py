@@ -43,6 +43,10 @@ ALL = [
 ]
 
 
+NUMBERS = ("days_left", "accounts", "holdings", "transactions")
+AT = datetime(2026, 11, 24, tzinfo=UTC)
+
+
 def made(kind: type[DomainEvent], **more: Any) -> Any:
     values: dict[str, Any] = {}
     for field in fields(kind):
@@ -50,6 +54,10 @@ def made(kind: type[DomainEvent], **more: Any) -> Any:
             values[field.name] = uuid4()
         elif field.name in ("provider_slug", "reason"):
             values[field.name] = field.name
+        elif field.name in NUMBERS:
+            values[field.name] = 1
+    if kind is events.ConnectionExpiring:
+        values["ends_at"] = AT
     return kind(**{**values, **more})
 
 
@@ -70,6 +78,8 @@ def test_no_event_has_room_for_a_secret_or_a_providers_text(kind: type[DomainEve
         *OF_CONNECTION,
         "reason",
         "needs_user_action",
+        "ends_at",
+        *NUMBERS,
     }
 
 

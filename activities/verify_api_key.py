@@ -1,0 +1,115 @@
+"""Looking whether an API key is still good: it cannot be renewed, and nobody tells us its end.
+
+Verifying changes nothing at the provider, so it needs no claim and may be repeated freely. One
+refusal ends nothing, for it may be the provider's own mistake; so many in a row as the entry says
+do.
+"""
+
+from datetime import datetime
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+from temporalio import activity
+
+from activities.exchanges import standing_of
+from activities.holding import heartbeats
+from activities.payloads import Refreshed, VerifyApiKey
+from activities.policies import CALL_DEADLINE
+from activities.resources import Resources, cause
+from domain.errors import InvalidInput, NotFound, StorageFault
+from domain.events import ConnectionDegraded, ConnectionRecovered
+from domain.outcomes import Outcome
+from domain.schedule import retry_delay
+from domain.secret import Secret
+from domain.status import StatusReason
+from providers.api_key import ApiKey
+from providers.classifier import Answer
+from providers.entry import ApiKeyEntry
+from storage import events, leases
+from storage.connections import credentials_of, locked, subject
+from storage.credentials import SEALED_AS
+from storage.leases import Leasable
+from storage.tables import ConnectionRow
+
+
+class Verification:
+    """The activity, and what it works with."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+
+    @activity.defn
+    async def verify_api_key(self, request: VerifyApiKey) -> Refreshed:
+        """Verify the key once, and say when it is to be verified again.
+
+        Raises:
+            Unreachable: the database is away; tried again.
+        """
+        async with heartbeats():
+            return await self._verify(request)
+
+    async def _verify(self, request: VerifyApiKey) -> Refreshed:
+        async with self._resources.database.transaction() as session:
+            held = await leases.read(session, request.connection_id)
+        if not held.available:
+            ended = held.connection.ended_at is not None
+            return Refreshed(outcome=Outcome.UNAVAILABLE, ended=ended)
+        try:
+            entry = self._resources.catalogue.api_key(held.connection.provider_slug)
+            key = self._open(held)
+        except (NotFound, InvalidInput):
+            return Refreshed(outcome=Outcome.APP_MISCONFIGURED)
+        except StorageFault:
+            return Refreshed(outcome=Outcome.STORAGE_FAULT)
+        answer = await ApiKey(entry, self._resources.http).verify(key, within=CALL_DEADLINE)
+        async with self._resources.database.transaction() as session:
+            return await self._record(session, request, entry, answer)
+
+    def _open(self, held: Leasable) -> Secret:
+        if held.data_key is None or held.credentials.sealed is None:
+            raise StorageFault("the connection's secrets are not there")
+        key = self._resources.vault.unwrap(held.data_key)
+        return key.open(SEALED_AS, held.credentials.generation, held.credentials.sealed)["api_key"]
+
+    async def _record(
+        self, session: AsyncSession, request: VerifyApiKey, entry: ApiKeyEntry, answer: Answer
+    ) -> Refreshed:
+        connection = await locked(session, request.connection_id)
+        credentials = await credentials_of(session, request.connection_id)
+        at = await self._resources.clock.now(session)
+        if connection.ended_at is not None or credentials.generation != request.generation:
+            return Refreshed(outcome=answer.outcome, ended=connection.ended_at is not None)
+        if answer.outcome is not Outcome.VERIFIED:
+            return await _fail(session, connection, entry, answer, at)
+        if connection.degraded_since is not None:
+            recovered = ConnectionRecovered(**subject(connection, at))
+            await events.append(session, connection, recovered, cause())
+        connection.degraded_since = connection.degraded_cause = connection.retry_at = None
+        connection.failures = 0
+        credentials.refresh_at = at + entry.verify_every
+        return Refreshed(outcome=answer.outcome, standing=standing_of(credentials, at))
+
+
+async def _fail(
+    session: AsyncSession,
+    connection: ConnectionRow,
+    entry: ApiKeyEntry,
+    answer: Answer,
+    at: datetime,
+) -> Refreshed:
+    """Note that it is not verified: refused once more, or for a reason that passes."""
+    same = connection.degraded_cause == answer.outcome
+    refused = answer.outcome is Outcome.KEY_REFUSED
+    # Refusals are counted by themselves: an outage between two of them begins the count anew.
+    connection.failures = connection.failures + 1 if same or not refused else 1
+    if connection.degraded_since is None:
+        connection.degraded_since = at
+        degraded = ConnectionDegraded(**subject(connection, at), reason=answer.outcome)
+        await events.append(session, connection, degraded, cause())
+    connection.degraded_cause = answer.outcome
+    if refused and connection.failures >= entry.refusals_until_expired:
+        return Refreshed(outcome=answer.outcome, reason=StatusReason.KEY_REFUSED)
+    retry_in = retry_delay(connection.id, connection.failures, answer.retry_after)
+    if refused:
+        retry_in = entry.refused_again_after
+    connection.retry_at = at + retry_in
+    return Refreshed(outcome=answer.outcome, retry_in=retry_in, failures=connection.failures)

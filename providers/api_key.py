@@ -1,0 +1,50 @@
+"""A provider that is spoken to with a key its users make there, and may delete there.
+
+A key has no end and cannot be renewed: all one can do is to look whether it is still good. Only a
+401 or 403 of the provider's own says that it is not; a page of a proxy, or an outage, says nothing.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+import httpx
+
+from domain.outcomes import Outcome
+from domain.secret import Secret
+from providers.classifier import Answer, parse_retry_after
+from providers.entry import ApiKeyEntry
+from providers.transport import NoReply, get
+
+REFUSES = frozenset({401, 403})
+
+
+class ApiKey:
+    """One provider that takes keys."""
+
+    def __init__(self, entry: ApiKeyEntry, http: httpx.AsyncClient) -> None:
+        self.entry = entry
+        self._http = http
+
+    async def verify(self, key: Secret, *, within: timedelta) -> Answer:
+        """Whether the key is good: ``VERIFIED``, ``KEY_REFUSED``, or an outcome that passes."""
+        reply = await get(
+            self._http, self.entry.verify_url, headers=key_header(self.entry, key), within=within
+        )
+        if isinstance(reply, NoReply):
+            return Answer(Outcome.TRANSIENT)
+        retry_after = parse_retry_after(reply.headers.get("retry-after"), datetime.now(UTC))
+        page = reply.headers.get("content-type", "").strip().lower().startswith("text/html")
+        if 200 <= reply.status < 300 and not page:
+            outcome = Outcome.VERIFIED
+        elif reply.status in REFUSES and not page:
+            outcome = Outcome.KEY_REFUSED
+        elif reply.status == 429:
+            outcome = Outcome.RATE_LIMITED
+        else:
+            outcome = Outcome.TRANSIENT
+        return Answer(outcome, retry_after=retry_after, status=reply.status)
+
+
+def key_header(entry: ApiKeyEntry, key: Secret) -> Mapping[str, str]:
+    """The header by which a request carries the key."""
+    return {entry.header: f"{entry.prefix}{key.reveal()}"}
