@@ -287,6 +287,28 @@ def write_entry(folder: Path, base_url: str, name: str, **changes: JsonValue) ->
     return folder
 
 
+def data_of(servers: Servers, **changes: JsonValue) -> dict[str, JsonValue]:
+    """The part of an entry that has its data read."""
+    url = f"{servers.sandbox.base_url}/api"
+    return {"data": {"reader": "sandbox", "url": url, **changes}}
+
+
+def write_broker(folder: Path, base_url: str, name: str, **changes: JsonValue) -> Path:
+    """A provider entry for the sandbox's broker; the folder it is in."""
+    entry: dict[str, object] = {
+        "slug": name,
+        "name": "Broker",
+        "type": "api_key",
+        "verify_url": f"{base_url}/broker/me",
+        "header": "X-Api-Key",
+        "prefix": "",
+        "data": {"reader": "sandbox", "url": f"{base_url}/broker"},
+        **changes,
+    }
+    (folder / f"{name}.yaml").write_text(yaml.safe_dump(entry))
+    return folder
+
+
 async def create_database(servers: Servers, name: str) -> str:
     """A migrated database of this name, copied from one that was migrated before."""
     async with administrator(servers) as connection:

@@ -13,8 +13,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from .control import Control, Invalid, invalid
-from .endpoints import MeCall, RevokeCall, TokenCall
+from .control_finances import FinancesControl
+from .endpoints import RevokeCall, TokenCall
 from .pages import Pages
+from .resources import AccountsCall, HoldingsCall, MeCall, TransactionsCall
 from .sandbox import Sandbox
 
 METADATA = "/.well-known/oauth-authorization-server"
@@ -43,8 +45,8 @@ def create_app(state: Path | None, issuer: str | None = None) -> Starlette:
         Route("/token", TokenCall(sandbox), methods=["POST"]),
         Route("/revoke", RevokeCall(sandbox), methods=["POST"]),
         Route("/account", pages.account, methods=["GET", "POST"]),
-        Route("/api/me", MeCall(sandbox), methods=["GET"]),
-        Mount("/_sandbox", routes=Control(sandbox).routes()),
+        *(Mount(place, routes=data_routes(sandbox)) for place in ("/api", "/broker")),
+        Mount("/_sandbox", routes=[*Control(sandbox).routes(), *FinancesControl(sandbox).routes()]),
         Route("/healthz", healthz),
     ]
     app = Starlette(
@@ -55,6 +57,16 @@ def create_app(state: Path | None, issuer: str | None = None) -> Starlette:
     )
     app.state.closing = sandbox.closing
     return app
+
+
+def data_routes(sandbox: Sandbox) -> list[Route]:
+    """What a token or a key opens."""
+    return [
+        Route("/me", MeCall(sandbox), methods=["GET"]),
+        Route("/accounts", AccountsCall(sandbox), methods=["GET"]),
+        Route("/accounts/{account_id}/holdings", HoldingsCall(sandbox), methods=["GET"]),
+        Route("/accounts/{account_id}/transactions", TransactionsCall(sandbox), methods=["GET"]),
+    ]
 
 
 def metadata_of(issuer: str) -> dict[str, object]:

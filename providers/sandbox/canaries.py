@@ -9,7 +9,7 @@ import hmac
 import secrets
 from typing import Literal
 
-Kind = Literal["at", "rt", "code", "sid"]
+Kind = Literal["at", "rt", "code", "sid", "key"]
 
 
 def mint(kind: Kind) -> str:

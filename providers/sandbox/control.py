@@ -40,6 +40,8 @@ Faults
     GET /_sandbox/faults          {"faults": [{"id", "struck", "spent", ...}]}
     DELETE /_sandbox/faults[/{id}]  clears, and releases what delay and hang hold
 
+What users own, and their keys: see `control_finances`.
+
 Ground truth
     GET /_sandbox/log?after=SEQ&grant_id=&endpoint=   {"entries": [`ledger.Entry`, ...]}
 """
@@ -102,7 +104,12 @@ async def invalid(_request: Request, problem: Exception) -> Response:
     return JSONResponse({"error": "invalid", "details": details}, 422)
 
 
-async def _read(request: Request, wanted: TypeAdapter[T]) -> T:
+async def read(request: Request, wanted: TypeAdapter[T]) -> T:
+    """The body of an instruction.
+
+    Raises:
+        Invalid: it is not what is wanted.
+    """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise Invalid(["the content type is not application/json"])
@@ -140,14 +147,14 @@ class Control:
         ]
 
     async def put_client(self, request: Request) -> Response:
-        registration = await _read(request, TypeAdapter(Registration))
+        registration = await read(request, TypeAdapter(Registration))
         client_id = str(request.path_params["client_id"])
         self._sandbox.clients.register(client_id, registration)
         return self._described(client_id)
 
     async def patch_behaviour(self, request: Request) -> Response:
         client = self._client(str(request.path_params["client_id"]))
-        patch = await _read(request, patch_of_behaviour)
+        patch = await read(request, patch_of_behaviour)
         try:
             behaviour = Behaviour.model_validate({**client.behaviour.model_dump(), **patch})
         except ValidationError as error:
@@ -157,12 +164,12 @@ class Control:
 
     async def patch_secret(self, request: Request) -> Response:
         client = self._client(str(request.path_params["client_id"]))
-        new = await _read(request, TypeAdapter(NewSecret))
+        new = await read(request, TypeAdapter(NewSecret))
         self._sandbox.clients.change_secret(client.client_id, new.secret)
         return self._described(client.client_id)
 
     async def mint(self, request: Request) -> Response:
-        asked = await _read(request, TypeAdapter(Mint))
+        asked = await read(request, TypeAdapter(Mint))
         client = self._client(asked.client_id)
         families = Families(self._sandbox.grants, client, time.time())
         with self._sandbox.store.transaction():
@@ -170,7 +177,7 @@ class Control:
         return JSONResponse({**issued.payload(client.behaviour), "grant_id": grant_id}, 201)
 
     async def walk(self, request: Request) -> Response:
-        asked = await _read(request, TypeAdapter(Walk))
+        asked = await read(request, TypeAdapter(Walk))
         query, issuer = urlsplit(asked.url).query, self._sandbox.issuer_at(str(request.base_url))
         try:
             authorization = AuthorizationRequest.read(self._sandbox, query, issuer)
@@ -198,7 +205,7 @@ class Control:
         return await self.get_grant(request)
 
     async def plant(self, request: Request) -> Response:
-        fault = await _read(request, any_fault)
+        fault = await read(request, any_fault)
         return JSONResponse({"id": self._sandbox.faults.plant(fault)}, 201)
 
     async def list_faults(self, _request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""`/token`, `/revoke` and `/api/me`: how they are asked over HTTP and how they answer.
+"""`/token` and `/revoke`: how they are asked over HTTP and how they answer.
 
 What tokens and codes are worth is in `families` and `codes`; logging and faults are in `calls`.
 """
@@ -10,7 +10,7 @@ from .answers import Answer, Refused, error_answer
 from .behaviour import Behaviour
 from .calls import Decision, WatchedCall
 from .clients import Claim, Client
-from .families import Families, Verdict, access_state
+from .families import Families, Verdict
 from .forms import Form
 from .sandbox import Sandbox
 from .target import Target
@@ -127,40 +127,3 @@ class RevokeCall(ClientCall):
             return Decision(Answer(404, raw="Not Found", media_type="text/plain"))
         verdict = self.families_of(client).revoke(form.require("token"))
         return Decision(answer_to(verdict, client.behaviour), verdict, verdict.refused)
-
-
-class MeCall(WatchedCall):
-    """A protected resource (RFC 6750), by which a test can tell whether a token is any good."""
-
-    def target(self, wire: Wire) -> Target:
-        grant_id = grant_of(self.sandbox, self._bearer(wire))
-        grant = grant_id and self.sandbox.grants.get(grant_id, time.time())
-        client_id = grant.client_id if grant else None
-        return Target(endpoint="api", client_id=client_id, grant_id=grant_id)
-
-    def decide(self, wire: Wire) -> Decision:
-        bearer, now = self._bearer(wire), time.time()
-        if bearer is None:
-            return Decision(self._challenge("", "Bearer token missing."))
-        token = self.sandbox.grants.find_token(bearer)
-        grant = token and self.sandbox.grants.get(token.grant_id, now)
-        if token is None or not grant or token.kind != "access":
-            return self._refuse(Verdict("unknown"))
-        state = access_state(token, grant, now)
-        verdict = Verdict(state, grant.id, acted=state == "live")
-        if verdict.presented != "live":
-            return self._refuse(verdict)
-        facts = {"user": grant.user, "client_id": grant.client_id, "scope": token.scope}
-        return Decision(Answer(payload={**facts, "grant_id": grant.id}), verdict)
-
-    def _refuse(self, verdict: Verdict) -> Decision:
-        answer = self._challenge(', error="invalid_token"', "The token is not valid.")
-        return Decision(answer, verdict, "invalid_token")
-
-    def _challenge(self, error: str, sentence: str) -> Answer:
-        challenge = {"WWW-Authenticate": f'Bearer realm="sandbox"{error}'}
-        return Answer(401, {"error_description": sentence}, headers=challenge)
-
-    def _bearer(self, wire: Wire) -> str | None:
-        scheme, _, token = wire.request.headers.get("authorization", "").partition(" ")
-        return token.strip() if scheme.lower() == "bearer" and token.strip() else None

@@ -38,12 +38,16 @@ class Pages:
     async def account(self, request: Request) -> Response:
         session = self._session(request)
         if request.method == "POST":
-            return await self._take_away(request, session)
+            return await self._change(request, session)
         if session.user is None:
             return self._login(request, session)
-        grants = self._sandbox.grants.all(time.time(), session.user)
+        return self._show_account(session, session.user)
+
+    def _show_account(self, session: Session, user: str, new_key: str = "") -> Response:
+        grants = self._sandbox.grants.all(time.time(), user)
         apps = [(grant, self._name(grant.client_id)) for grant in grants if grant.live]
-        return page(session, "account.html", apps=apps)
+        keys = self._sandbox.keys.of(user)
+        return page(session, "account.html", apps=apps, keys=keys, new_key=new_key)
 
     def _consent(self, request: Request, session: Session, asked: AuthorizationRequest) -> Response:
         if session.user is None:
@@ -61,12 +65,22 @@ class Pages:
         allow = form.get("action") == "allow"
         return found(asked.decide(self._sandbox, session.user, allow=allow))
 
-    async def _take_away(self, request: Request, session: Session) -> Response:
+    async def _change(self, request: Request, session: Session) -> Response:
         form = await _form(request)
-        if session.user is None or form.get("action") != "take_away":
+        action = form.get("action")
+        if session.user is None or action not in ("take_away", "new_key", "delete_key"):
             return self._enter_or_leave(request, session, form)
         if not session.sent(form.get("csrf")):
             return _stale(session)
+        if action == "new_key":
+            # Shown in the answer itself: a redirect would have to carry it, or to remember it.
+            _, new_key = self._sandbox.keys.create(session.user)
+            return self._show_account(session, session.user, new_key)
+        if action == "delete_key":
+            key_id = form.get("key") or ""
+            if key_id in self._sandbox.keys.of(session.user):
+                self._sandbox.keys.revoke(key_id)
+            return see_other(_here(request))
         now = time.time()
         grant = self._sandbox.grants.get(form.get("grant") or "", now)
         if grant is not None and grant.user == session.user:

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from typing import Literal, Self
 
 import httpx
@@ -32,6 +33,28 @@ class Minted(BaseModel):
     expires_in: int | None = None
     token_type: str
     scope: str
+
+
+class NewKey(BaseModel):
+    """A key, for once."""
+
+    key_id: str
+    api_key: str
+
+
+class Truth(BaseModel):
+    """What a reader must have found in an account."""
+
+    id: str
+    currency: str
+    balance: Decimal
+    transactions: int
+    sum: Decimal
+    holdings: int
+    value: Decimal
+
+
+truths = TypeAdapter(list[Truth])
 
 
 class Remote:
@@ -90,6 +113,25 @@ class Remote:
     async def take_away(self, grant_id: str) -> None:
         """The user takes access away."""
         await self._call("DELETE", f"grants/{grant_id}")
+
+    async def new_key(self, user: User = "alice") -> NewKey:
+        """A key to the broker, as the user would make it."""
+        answer = await self._call("POST", "keys", {"user": user})
+        return NewKey.model_validate_json(answer.content)
+
+    async def revoke_key(self, key_id: str) -> None:
+        """The user deletes a key."""
+        await self._call("DELETE", f"keys/{key_id}")
+
+    async def grow(self, user: User, count: int, account_id: str | None = None) -> None:
+        """So many more transactions in one account, or in each of them."""
+        body: dict[str, JsonValue] = {"count": count, "account_id": account_id}
+        await self._call("POST", f"users/{user}/transactions", body)
+
+    async def finances(self, user: User = "alice") -> list[Truth]:
+        """Counts and sums of each account."""
+        answer = await self._call("GET", f"users/{user}/finances")
+        return truths.validate_python(answer.json()["accounts"])
 
     async def plant(self, endpoint: EndpointName, kind: str, **fields: JsonValue) -> str:
         """Add a fault; its id."""

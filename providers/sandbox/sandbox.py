@@ -6,7 +6,9 @@ from pathlib import Path
 
 from .clients import Clients
 from .codes import Codes
+from .finances import Finances
 from .grants import Grants
+from .keys import Keys
 from .ledger import Ledger
 from .planting import Faults
 from .sessions import Sessions
@@ -24,6 +26,8 @@ class Sandbox:
     codes: Codes
     sessions: Sessions
     ledger: Ledger
+    keys: Keys
+    finances: Finances
     faults: Faults = field(default_factory=Faults)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server is told to stop, so that held calls end."""
@@ -39,6 +43,8 @@ class Sandbox:
             Codes(store),
             Sessions(store),
             Ledger(store),
+            Keys(store),
+            Finances(store),
         )
 
     def issuer_at(self, base_url: str) -> str:

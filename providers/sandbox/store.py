@@ -59,6 +59,26 @@ CREATE TABLE IF NOT EXISTS tokens (
     revoked_at REAL
 );
 CREATE INDEX IF NOT EXISTS tokens_of_grant ON tokens (grant_id, kind, parent);
+CREATE TABLE IF NOT EXISTS keys (
+    id TEXT PRIMARY KEY,
+    digest TEXT NOT NULL UNIQUE,
+    user TEXT NOT NULL,
+    revoked_at REAL
+);
+CREATE TABLE IF NOT EXISTS lives (
+    user TEXT PRIMARY KEY,
+    seen_at REAL NOT NULL,
+    hours INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS transactions (
+    account_id TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    id TEXT NOT NULL UNIQUE,
+    booked_at REAL NOT NULL,
+    amount INTEGER NOT NULL,
+    description TEXT NOT NULL,
+    PRIMARY KEY (account_id, seq)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS log (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     endpoint TEXT NOT NULL,
@@ -108,6 +128,10 @@ class Store:
     def run(self, sql: str, *values: Value) -> int:
         """Execute one statement; answers the row id of an INSERT."""
         return self._connection.execute(sql, values).lastrowid or 0
+
+    def many(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
+        """Execute one statement for each row."""
+        self._connection.executemany(sql, rows)
 
     def one(self, sql: str, *values: Value) -> dict[str, Value] | None:
         """The first row, or None."""
