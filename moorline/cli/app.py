@@ -12,6 +12,7 @@ from moorline.cli import (
     operating,
     reading,
     rekeying,
+    syncing,
     telling,
     using,
 )
@@ -41,6 +42,13 @@ GROUPS: dict[str, list[Callable[..., None]]] = {
         using.rename,
         ending.revoke,
         ending.disconnect,
+    ],
+    "Data": [
+        syncing.sync,
+        syncing.accounts,
+        syncing.holdings,
+        syncing.transactions,
+        syncing.balances,
     ],
     "Operate": [
         operating.worker,

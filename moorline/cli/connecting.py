@@ -37,6 +37,13 @@ def connect(
             "the user.",
         ),
     ] = False,
+    api_key_stdin: Annotated[
+        bool,
+        typer.Option(
+            "--api-key-stdin",
+            help="Connect with an API key, a line on standard input, where a provider takes keys.",
+        ),
+    ] = False,
     expires_at: Annotated[
         datetime | None,
         typer.Option(
@@ -52,11 +59,13 @@ def connect(
     """Connect a user's account: prints the provider's page to open, and waits for the answer."""
     if expires_at is not None and not credentials_stdin:
         raise typer.BadParameter("--expires-at belongs to --credentials-stdin")
+    if api_key_stdin and credentials_stdin:
+        raise typer.BadParameter("give an API key or credentials, not both")
     connection_id = connection_id or uuid4()
-    if credentials_stdin:
-        from moorline.cli.given import read_credentials
+    if credentials_stdin or api_key_stdin:
+        from moorline.cli.given import read_api_key, read_credentials
 
-        given = read_credentials(expires_at)
+        given = read_api_key() if api_key_stdin else read_credentials(expires_at)
         from moorline.cli.importing import import_connection
 
         asyncio.run(import_connection(given, provider, user, connection_id, alias, json=json))

@@ -4,12 +4,15 @@ Light to load, so that what is no credentials is refused before anything is open
 """
 
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from domain.credentials import CredentialType
 from domain.errors import InvalidInput
 from domain.secret import Secret
 
@@ -36,15 +39,13 @@ class Answer(BaseModel):
     expires_at: AwareDatetime | None = None
 
 
+@dataclass(frozen=True)
 class Given:
-    """The secrets by name, and when the access token ends, if that is known."""
+    """The secrets by name, of which type they are, and when the access token ends, if known."""
 
-    def __init__(self, answer: Answer, ends_at: datetime | None) -> None:
-        fields = answer.model_dump(exclude={"expires_in", "expires_at"}, exclude_none=True)
-        self.secret = {name: Secret(value) for name, value in fields.items()}
-        self.ends_at = ends_at or answer.expires_at
-        if answer.expires_in is not None:
-            self.ends_at = datetime.now(UTC) + timedelta(seconds=answer.expires_in)
+    secret: Mapping[str, Secret]
+    credential_type: CredentialType = CredentialType.OAUTH2
+    ends_at: datetime | None = None
 
 
 def read_credentials(ends_at: datetime | None) -> Given:
@@ -54,18 +55,42 @@ def read_credentials(ends_at: datetime | None) -> Given:
         BadParameter: nobody has redirected standard input.
         InvalidInput: what stands there is something else; never says what.
     """
-    if sys.stdin.isatty():
-        raise typer.BadParameter(f"--credentials-stdin {EXPECTED}")
-    text = sys.stdin.buffer.read(LONGEST + 1)
-    if len(text) > LONGEST:
-        raise InvalidInput("standard input is longer than credentials can be")
+    text = _standard_input(f"--credentials-stdin {EXPECTED}")
     try:
         answer = Answer.model_validate_json(text)
     except ValidationError as error:
         raise InvalidInput(f"standard input: {_problems(error)}; it {EXPECTED}") from None
     if [answer.expires_in, answer.expires_at, ends_at].count(None) < 2:
         raise InvalidInput("give the end of the access token once: expires_in or expires_at")
-    return Given(answer, ends_at)
+    fields = answer.model_dump(exclude={"expires_in", "expires_at"}, exclude_none=True)
+    ends_at = ends_at or answer.expires_at
+    if answer.expires_in is not None:
+        ends_at = datetime.now(UTC) + timedelta(seconds=answer.expires_in)
+    secret = {name: Secret(value) for name, value in fields.items()}
+    return Given(secret, ends_at=ends_at)
+
+
+def read_api_key() -> Given:
+    """The key on standard input.
+
+    Raises:
+        BadParameter: nobody has redirected standard input.
+        InvalidInput: what stands there is no line of printable ASCII; never says what.
+    """
+    text = _standard_input("--api-key-stdin expects the key on standard input; pipe it in")
+    key = text.strip()
+    if not key or not all(32 < byte < 127 for byte in key):
+        raise InvalidInput("standard input: an API key is one line of printable ASCII, no spaces")
+    return Given({"api_key": Secret(key.decode("ascii"))}, CredentialType.API_KEY)
+
+
+def _standard_input(expected: str) -> bytes:
+    if sys.stdin.isatty():
+        raise typer.BadParameter(expected)
+    text = sys.stdin.buffer.read(LONGEST + 1)
+    if len(text) > LONGEST:
+        raise InvalidInput("standard input is longer than credentials can be")
+    return text
 
 
 def _problems(error: ValidationError) -> str:

@@ -31,7 +31,9 @@ async def import_connection(
             user_id=user_id,
             provider_id=provider_id_of(provider),
             provider_slug=provider,
-            credentials=await client.seal(connection_id, given.secret, expires_at=given.ends_at),
+            credentials=await client.seal(
+                connection_id, given.secret, given.credential_type, given.ends_at
+            ),
             alias=alias,
         )
         await _carry_out(parts, command, connection_id)

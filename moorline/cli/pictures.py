@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from domain.credentials import CredentialType
 from domain.explanation import WHY, instant
 from domain.status import ConnectionStatus
-from domain.view import Attempt, ConnectionView, Receipt
+from domain.view import Attempt, ConnectionView, Receipt, Syncing
 from moorline.cli.output import plain, status_text
 
 if TYPE_CHECKING:
@@ -99,9 +100,12 @@ def _lines(view: ConnectionView) -> Iterator[tuple[str, Text | str]]:
     if marks := _marks(view):
         yield "", Text(marks, "yellow")
     if view.status is ConnectionStatus.ACTIVE:
-        yield "access token", f"generation {view.generation}, {_token(view) or 'no known end'}"
+        token = "API key" if view.credential_type is CredentialType.API_KEY else "access token"
+        yield token, f"generation {view.generation}, {_token(view) or 'no known end'}"
     if view.reauthorize_by:
         yield "authorize by", instant(view.reauthorize_by)
+    if view.sync:
+        yield "data", _reading(view.sync)
     if view.attempt:
         yield "last attempt", _attempt(view.attempt)
     if view.receipt:
@@ -109,6 +113,16 @@ def _lines(view: ConnectionView) -> Iterator[tuple[str, Text | str]]:
     if view.connected_at:
         yield "connected", instant(view.connected_at)
     yield "created", instant(view.created_at)
+
+
+def _reading(sync: Syncing) -> str:
+    """How reading its data goes."""
+    said = [f"read {distance(sync.last_at)}" if sync.last_at else "not read yet"]
+    if sync.failing_since is not None:
+        said.append(f"failing since {instant(sync.failing_since)} ({sync.outcome.value})")
+    if sync.next_at is not None:
+        said.append(f"next {distance(sync.next_at)}")
+    return ", ".join(said)
 
 
 def _attempt(attempt: Attempt) -> str:
@@ -125,7 +139,9 @@ def _token(view: ConnectionView) -> str:
         tense = "ends" if view.expires_at > datetime.now(UTC) else "ended"
         said.append(f"{tense} {distance(view.expires_at)}")
     if view.refresh_at:
-        said.append(f"refresh {distance(view.refresh_at)}")
+        keyed = view.credential_type is CredentialType.API_KEY
+        what = "verified" if keyed else "refresh"
+        said.append(f"{what} {distance(view.refresh_at)}")
     return ", ".join(said)
 
 
@@ -135,4 +151,6 @@ def _marks(view: ConnectionView) -> str:
         marks.append("ending")
     if view.trouble:
         marks.append(f"degraded ({view.trouble.cause.value})")
+    if view.sync and view.sync.failing_since:
+        marks.append(f"data not read ({view.sync.outcome.value})")
     return ", ".join(marks)
