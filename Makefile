@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo dev test check lock clean
+.PHONY: demo dev test year bench check lock clean
 
 demo: $(STAMP)
 	$(BIN)/moorline demo
@@ -14,6 +14,12 @@ dev: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/pytest
+
+year: $(STAMP)
+	$(BIN)/pytest -m year
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -59,7 +59,9 @@ class Catalogue:
         """
         entry = self.get(slug)
         if not isinstance(entry, OAuth2Entry):
-            raise InvalidInput(f"{slug} is spoken to with an API key: give it when connecting")
+            raise InvalidInput(
+                f"{slug} is spoken to with an API key: give it by --api-key-stdin when connecting"
+            )
         return entry
 
     def api_key(self, slug: str) -> ApiKeyEntry:

@@ -42,6 +42,7 @@ from providers.sandbox.grants import Grant
 from providers.sandbox.ledger import Entry
 from providers.sandbox.remote import Remote
 from providers.sandbox.serving import serve
+from providers.sandbox.sessions import User
 from providers.transport import new_http_client
 from storage import schema
 from storage.database import Database
@@ -143,9 +144,11 @@ class World:
         received = await self.connections.receive_redirect(await self.consent(begun))
         return await self.connections.authorize(received)
 
-    async def imported(self, expires_in: timedelta = timedelta(hours=1)) -> ConnectionView:
+    async def imported(
+        self, expires_in: timedelta = timedelta(hours=1), user: User = "alice"
+    ) -> ConnectionView:
         """A connection that was born ACTIVE with credentials one had."""
-        minted = await self.sandbox.mint(self.client_id)
+        minted = await self.sandbox.mint(self.client_id, user)
         secret = {
             "access_token": Secret(minted.access_token),
             "refresh_token": Secret(minted.refresh_token or ""),

@@ -30,17 +30,27 @@ from moorline.stack.state import StateFolder
 from providers.sandbox.behaviour import Behaviour
 from providers.sandbox.clients import Registration
 from providers.sandbox.remote import Remote
+from providers.sandbox.sessions import User
 
 SECRET = "MOORLINE_DEMO_CLIENT_SECRET"
 ACCESS_TTL_S = 15
+ACCESS_REVOKED = {"error": "invalid_grant", "error_subtype": "access_revoked"}
 APPS = {
     "demo-main": Behaviour(rotation="strict", access_ttl_s=ACCESS_TTL_S),
     "demo-import": Behaviour(rotation="strict"),
     "demo-grace": Behaviour(rotation="grace", grace_s=60),
     "demo-strict": Behaviour(rotation="strict"),
     "demo-cli": Behaviour(rotation="strict"),
+    "demo-data": Behaviour(rotation="strict"),
+    "demo-outage": Behaviour(rotation="strict"),
+    "demo-taken": Behaviour(rotation="strict"),
+    "demo-cut": Behaviour(rotation="strict"),
 }
-CRASHING = ("demo-grace", "demo-strict")
+READ = ("demo-data", "demo-cut")
+"""Apps whose data is read."""
+BROKER = "demo-broker"
+"""The sandbox's broker, which takes keys."""
+CRASHING = ("demo-grace", "demo-strict", "demo-cut")
 """Apps whose worker is going to be killed: it is one of their own, on a queue of their own."""
 
 
@@ -71,10 +81,10 @@ class Stage:
         await visit(begun.url)
         return await self.connections.authorize(await self.loopback.received(begun.connection_id))
 
-    async def bring(self, slug: str) -> tuple[ConnectionView, str]:
+    async def bring(self, slug: str, user: User = "alice") -> tuple[ConnectionView, str]:
         """Import a grant that was obtained elsewhere, by ``ConnectProvider``; and its grant id."""
         client = self.on_queue(slug)
-        minted = await self.sandbox.mint(slug)
+        minted = await self.sandbox.mint(slug, user)
         secret = {"access_token": Secret(minted.access_token)}
         if minted.refresh_token is not None:
             secret["refresh_token"] = Secret(minted.refresh_token)
@@ -140,8 +150,20 @@ def _write_entries(folder: Path, url: str) -> None:
             "client_id": slug,
             "client_secret": f"${{{SECRET}}}",
             "scopes": ["profile"],
+            "refusals": [{"fields": ACCESS_REVOKED, "outcome": "access_revoked"}],
+            **({"data": {"reader": "sandbox", "url": f"{url}/api"}} if slug in READ else {}),
         }
         (folder / f"{slug}.yaml").write_text(yaml.safe_dump(entry))
+    broker = {
+        "slug": BROKER,
+        "name": "Sandbox broker",
+        "type": "api_key",
+        "verify_url": f"{url}/broker/me",
+        "header": "X-Api-Key",
+        "prefix": "",
+        "data": {"reader": "sandbox", "url": f"{url}/broker"},
+    }
+    (folder / f"{BROKER}.yaml").write_text(yaml.safe_dump(broker))
 
 
 async def _register(sandbox: Remote, secret: str) -> None:

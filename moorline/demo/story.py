@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from rich.console import Console
 
-from moorline.demo import crashes, plain_cli, steps
+from moorline.demo import crashes, ordinary, plain_cli, steps
 from moorline.demo.judging import statuses
 from moorline.demo.stage import Stage, staged
 from moorline.demo.timeline import Report, Step, Timeline, shown
@@ -25,7 +25,18 @@ REVOKE = "revoked by the user"
 AGAIN = "authorized again in place"
 END = "disconnected, with a receipt"
 CLI = "a life by the plain temporal command"
+KEY = "another one by API key"
+READ = "accounts, holdings, transactions read"
+CUT = "worker killed in the middle of a sync"
+OUTAGE = "the provider away for a while"
+TAKEN = "access taken away at the provider"
 HUNT = "canary hunt through files and logs"
+
+NAMES = (
+    *(UP, LOGIN, IMPORT, FRESH, GRACE, LOSS, REVOKE, AGAIN, END),
+    *(KEY, READ, CUT, OUTAGE, TAKEN, CLI, HUNT),
+)
+"""The steps in the order in which they are shown."""
 
 Work = Callable[[], Awaitable[str]]
 
@@ -37,8 +48,7 @@ async def tell(state: Path, console: Console, *, hold: bool = False) -> Report:
         state: a folder of its own; what an earlier demo left there is removed.
         hold: keep everything running at the end until interrupted, to look around.
     """
-    names = (UP, LOGIN, IMPORT, FRESH, GRACE, LOSS, REVOKE, AGAIN, END, CLI, HUNT)
-    timeline = Timeline([Step(name) for name in names])
+    timeline = Timeline([Step(name) for name in NAMES])
     async with shown(timeline, console):
         try:
             async with staged(state) as stage:
@@ -63,6 +73,11 @@ async def _tell(stage: Stage, timeline: Timeline) -> None:
         timeline.run(GRACE, partial(crashes.survive_with_grace, stage)),
         timeline.run(LOSS, partial(crashes.name_the_loss, stage)),
         timeline.run(CLI, partial(plain_cli.live_by_cli, stage)),
+        timeline.run(KEY, partial(ordinary.connect_by_key, stage)),
+        timeline.run(READ, partial(ordinary.read_all, stage)),
+        timeline.run(CUT, partial(ordinary.go_on_after_kill, stage)),
+        timeline.run(OUTAGE, partial(ordinary.outlast_outage, stage)),
+        timeline.run(TAKEN, partial(ordinary.find_taken_away, stage)),
     )
     watching.cancel()
     timeline.statuses = await statuses(stage, connection_id)

@@ -4,15 +4,19 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from sqlalchemy import func
+from sqlmodel import select
 
 from domain.errors import Conflict
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView
 from storage.claims import Claim, Purpose, take
-from tests.cli.terminal import Running, Terminal
-from tests.world import World, until
+from storage.finance_tables import TransactionRow
+from tests.cli.terminal import Running, Terminal, terminal_of
+from tests.world import Servers, World, data_of, new_world, until
 
 RECOVERS_WITHIN = timedelta(seconds=30)
 
@@ -123,6 +127,47 @@ async def test_the_claim_of_a_killed_worker_lapses_within_ten_seconds(world: Wor
 
     second = await until(taken, timedelta(seconds=12))
     assert second.number == first.number + 1
+
+
+async def test_killed_in_the_middle_of_a_sync_the_next_worker_goes_on_where_it_was(
+    servers: Servers, tmp_path: Path
+) -> None:
+    async with new_world(servers, tmp_path, entry=data_of(servers)) as world:
+        terminal = terminal_of(world, 8400)
+        await world.sandbox.grow("bob", 1_000)
+        slow = await world.plant("api", "delay", seconds=0.4, times=None)
+        async with worker(terminal) as first:
+            view = await world.imported(user="bob")
+
+            async def in_the_middle() -> bool:
+                return await transactions(world) >= 1_000
+
+            await until(in_the_middle)
+            first.process.kill()
+        kept = await transactions(world)
+        await world.sandbox.clear(slow)
+        assert (await world.connections.view(view.connection_id)).sync is None
+        async with worker(terminal):
+
+            async def read() -> bool:
+                sync = (await world.connections.view(view.connection_id)).sync
+                return sync is not None and sync.completed == 1
+
+            await until(read, RECOVERS_WITHIN)
+        total = sum(each.transactions for each in await world.sandbox.finances("bob"))
+        assert await transactions(world) == total
+        (synced,) = [
+            row
+            for row in await world.connections.events(view.connection_id)
+            if row.type == "DataSynced"
+        ]
+        # What the first had stored was not read again.
+        assert synced.data["transactions"] == total - kept
+
+
+async def transactions(world: World) -> int:
+    async with world.database.transaction() as session:
+        return (await session.exec(select(func.count()).select_from(TransactionRow))).one()
 
 
 async def is_held(world: World) -> bool:

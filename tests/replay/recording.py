@@ -14,8 +14,8 @@ from uuid import UUID
 
 from pydantic import JsonValue
 
-from tests.replay.scenarios import SCENARIOS, Scenario
-from tests.world import Servers, World, new_world, servers_up
+from tests.replay.scenarios import READS_DATA, SCENARIOS, Scenario
+from tests.world import Servers, World, data_of, new_world, servers_up
 from workflows.names import workflow_id
 
 HISTORIES: Final = Path(__file__).parent / "histories"
@@ -34,7 +34,11 @@ async def record_all() -> None:
 
 async def record(servers: Servers, scenario: Scenario, folder: Path) -> None:
     """Live one scenario, in the clear."""
-    async with new_world(servers, folder, encrypted=False) as world, world.working():
+    entry = data_of(servers) if scenario in READS_DATA else None
+    async with (
+        new_world(servers, folder, entry=entry, encrypted=False) as world,
+        world.working(),
+    ):
         connection_id = await scenario(world)
         for number, history in enumerate(await runs_of(world, connection_id), start=1):
             file = HISTORIES / f"{scenario.__name__}-{number}.json"

@@ -59,6 +59,29 @@ async def outage_survived(world: World) -> UUID:
     return view.connection_id
 
 
+async def data_read_and_read_again(world: World) -> UUID:
+    """Read at once, once more on demand while the provider is away, and again by itself."""
+    view = await world.connected()
+
+    async def read() -> bool:
+        sync = (await world.connections.view(view.connection_id)).sync
+        return sync is not None and sync.completed > 0 and sync.failing_since is None
+
+    await until(read)
+    await world.plant("api", "status", status=503, times=1)
+    await world.connections.sync_now(view.connection_id)
+
+    async def failing() -> bool:
+        sync = (await world.connections.view(view.connection_id)).sync
+        return sync is not None and sync.failing_since is not None
+
+    await until(failing)
+    await until(read)
+    await world.connections.disconnect(view.connection_id)
+    await world.becomes(view.connection_id, ConnectionStatus.DISCONNECTED)
+    return view.connection_id
+
+
 async def kept_fresh_by_itself(world: World) -> UUID:
     """Nobody asks; the deadline does."""
     await world.behave(access_ttl_s=4)
@@ -171,6 +194,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     declined_then_authorized,
     lost_rotation,
     outage_survived,
+    data_read_and_read_again,
     kept_fresh_by_itself,
     revocation_takes_three_tries,
     continued_as_new,
@@ -178,3 +202,6 @@ SCENARIOS: tuple[Scenario, ...] = (
     tokens_kept_by_temporal,
     refused,
 )
+
+READS_DATA = frozenset({data_read_and_read_again})
+"""Those at whose provider there is data to be read."""

@@ -10,8 +10,10 @@ from uuid import UUID
 
 import pytest
 from pydantic import JsonValue
+from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
 from temporalio.testing import WorkflowEnvironment
 
 from activities.resources import ActivityClock
@@ -20,8 +22,9 @@ from client.messaging import Messaging
 from client.temporal import data_converter
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView
-from tests.world import Servers, World, new_world
-from workflows.names import SEARCH_ATTRIBUTES
+from tests.world import Servers, World, data_of, new_world
+from workflows.names import SEARCH_ATTRIBUTES, workflow_id
+from workflows.renewal import LONG_HISTORY
 
 
 @dataclasses.dataclass
@@ -37,6 +40,19 @@ class Ages:
             step = min(time, timedelta(days=3))
             await self.environment.sleep(step)
             time -= step
+
+    async def history(self, connection_id: UUID) -> tuple[str, int]:
+        """The run it is in, and how many events that has."""
+        # Asked by hand: this server answers search attributes as the SDK cannot read them.
+        client = self.environment.client
+        described = await client.workflow_service.describe_workflow_execution(
+            DescribeWorkflowExecutionRequest(
+                namespace=client.namespace,
+                execution=WorkflowExecution(workflow_id=workflow_id(connection_id)),
+            )
+        )
+        info = described.workflow_execution_info
+        return info.execution.run_id, info.history_length
 
     async def view(self, connection_id: UUID) -> ConnectionView:
         return await self.world.connections.view(connection_id)
@@ -179,3 +195,107 @@ async def test_a_lifetime_nobody_stated_never_means_never_refresh(ages: Ages) ->
     assert view.expires_at is None
     await ages.pass_by(timedelta(days=3, hours=1))
     assert (await ages.view(view.connection_id)).generation == 4
+
+
+DAY_S = 24 * 3600
+
+
+async def warnings(ages: Ages, connection_id: UUID) -> list[object]:
+    """How many days were left each time a coming end was announced."""
+    rows = await ages.world.connections.events(connection_id)
+    return [row.data["days_left"] for row in rows if row.type == "ConnectionExpiring"]
+
+
+async def test_a_coming_end_of_the_grant_is_announced_14_7_3_and_1_days_before(
+    servers: Servers, tmp_path: Path
+) -> None:
+    async with aging(servers, tmp_path, lifetimes={"grant_s": 30 * DAY_S}) as ages:
+        await ages.world.behave(state_expires_in=False)
+        view = await ages.world.connected()
+        await ages.pass_by(timedelta(days=15))
+        assert await warnings(ages, view.connection_id) == []
+        await ages.pass_by(timedelta(days=2))
+        assert await warnings(ages, view.connection_id) == [14]
+        await ages.pass_by(timedelta(days=12, hours=12))
+        assert await warnings(ages, view.connection_id) == [14, 7, 3, 1]
+        await ages.pass_by(timedelta(days=1))
+        await ages.becomes(view.connection_id, ConnectionStatus.EXPIRED)
+        (*_, last) = [
+            row
+            for row in await ages.world.connections.events(view.connection_id)
+            if row.type == "ConnectionExpiring"
+        ]
+        assert last.data["reason"] == "grant_expired"
+
+
+async def test_of_a_grant_that_lives_five_days_only_what_lies_within_it_is_announced(
+    servers: Servers, tmp_path: Path
+) -> None:
+    async with aging(servers, tmp_path, lifetimes={"consent_s": 5 * DAY_S}) as ages:
+        view = await ages.world.connected()
+        await ages.pass_by(timedelta(days=6))
+        await ages.becomes(view.connection_id, ConnectionStatus.EXPIRED)
+        assert await warnings(ages, view.connection_id) == [3, 1]
+
+
+async def test_an_end_that_every_refresh_moves_is_announced_only_while_refreshing_fails(
+    servers: Servers, tmp_path: Path
+) -> None:
+    async with aging(servers, tmp_path, lifetimes={"refresh_token_s": 8 * DAY_S}) as ages:
+        await ages.world.behave(state_expires_in=False)
+        view = await ages.world.connected()
+        await ages.pass_by(timedelta(days=20))
+        assert await warnings(ages, view.connection_id) == []
+        fault = await ages.world.plant("token", "status", status=503, times=None)
+        await ages.pass_by(timedelta(days=9))
+        expired = await ages.becomes(view.connection_id, ConnectionStatus.EXPIRED)
+        assert expired.reason == "refresh_token_expired"
+        assert await warnings(ages, view.connection_id) == [7, 3, 1]
+        await ages.world.sandbox.clear(fault)
+
+
+async def test_data_is_read_every_six_hours(servers: Servers, tmp_path: Path) -> None:
+    async with aging(servers, tmp_path, **data_of(servers)) as ages:
+        view = await ages.world.connected()
+        await ages.pass_by(timedelta(days=3))
+        sync = (await ages.view(view.connection_id)).sync
+        assert sync is not None
+        assert 12 <= sync.completed <= 15
+
+
+async def test_a_year_of_daily_refreshes_costs_no_grant_and_its_history_stays_bounded(
+    servers: Servers, tmp_path: Path
+) -> None:
+    async with aging(servers, tmp_path) as ages:
+        # An end that is not stated: such a token is refreshed once a day.
+        await ages.world.behave(state_expires_in=False)
+        await live_a_year(ages, at_least=364, at_most=366)
+
+
+@pytest.mark.year
+async def test_a_year_of_hourly_refreshes_costs_no_grant_and_its_history_stays_bounded(
+    servers: Servers, tmp_path: Path
+) -> None:
+    async with aging(servers, tmp_path, **data_of(servers)) as ages:
+        await ages.world.behave(access_ttl_s=3600)
+        view = await live_a_year(ages, at_least=365 * 24, at_most=365 * 24 * 1.5)
+        assert view.sync is not None
+        assert 4 * 364 <= view.sync.completed <= 4.5 * 366
+
+
+async def live_a_year(ages: Ages, at_least: float, at_most: float) -> ConnectionView:
+    """A year, in steps; the connection at its end, which has been refreshed so many times."""
+    view = await ages.world.connected()
+    runs, longest = set(), 0
+    for _ in range(73):
+        await ages.pass_by(timedelta(days=5))
+        run_id, length = await ages.history(view.connection_id)
+        runs.add(run_id)
+        longest = max(longest, length)
+    view = await ages.view(view.connection_id)
+    assert view.status is ConnectionStatus.ACTIVE
+    assert at_least <= view.generation <= at_most
+    assert {entry.presented for entry in await ages.world.refreshes()} == {"current"}
+    assert len(runs) > 5
+    assert longest <= 2 * LONG_HISTORY
+    return view
