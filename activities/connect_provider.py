@@ -19,7 +19,6 @@ from domain.credentials import CredentialType
 from domain.deadlines import DeadlineSource, Lifetimes, after_authorization
 from domain.errors import InvalidInput, NotFound
 from domain.events import ProviderConnectionAttempted, ProviderConnectionFailed
-from domain.outcomes import Outcome
 from domain.result import Failure
 from domain.secret import Secret
 from domain.standing import next_refresh
@@ -87,14 +86,7 @@ class Connecting:
         if api_key is None:
             return ConnectProviderError.INVALID_CREDENTIALS
         provider = ApiKey(entry, self._resources.http)
-        answer = await provider.verify(api_key, within=VERIFY_WITHIN)
-        match answer.outcome:
-            case Outcome.VERIFIED:
-                return None
-            case Outcome.KEY_REFUSED:
-                return f"{entry.name} does not take this API key"
-            case _:
-                return f"{entry.name} cannot say now whether this API key is good; try again later"
+        return await provider.refusal_of(api_key, within=VERIFY_WITHIN)
 
     async def _born(
         self,

@@ -189,6 +189,12 @@ class VerifyApiKey(OfConnection):
     generation: int
 
 
+class ReplaceApiKey(OfConnection):
+    """Put the key that was staged in the place of the stored one."""
+
+    staged_id: UUID
+
+
 class SyncData(OfConnection):
     """Read all data there is to read."""
 

@@ -46,6 +46,7 @@ from workflows.messages import (
     Rename,
     Revoke,
     StartConnection,
+    SupplyKey,
     SyncNow,
 )
 
@@ -214,6 +215,23 @@ class ConnectionsClient:
         """
         question = Authorize(attempt_id=received.attempt_id)
         return await self._ask(received.connection_id, "authorize", question, ConnectionView)
+
+    async def supply_key(self, connection_id: UUID, api_key: Secret) -> ConnectionView:
+        """Put another API key in the place of the stored one: ACTIVE again, in place.
+
+        Raises:
+            Conflict: the provider does not take it, or the connection has ended.
+            InvalidInput: its provider takes no keys.
+        """
+        view = await self.view(connection_id)
+        self._catalogue.api_key(view.provider_slug)
+        sealed = await self.seal(connection_id, {"api_key": api_key}, CredentialType.API_KEY)
+        async with self._database.transaction() as session:
+            staged = await staging.stage(
+                session, self._vault, connection_id, sealed, await now(session)
+            )
+        question = SupplyKey(staged_id=staged.id)
+        return await self._ask(connection_id, "supply_key", question, ConnectionView)
 
     # -- using ---------------------------------------------------------------------------------
 

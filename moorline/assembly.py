@@ -17,6 +17,7 @@ from activities.authenticate import Authentication
 from activities.begin_authorization import Authorizations
 from activities.connect_provider import Connecting
 from activities.refresh import Refresh
+from activities.replace_api_key import KeyReplacement
 from activities.resources import Resources
 from activities.revoke_at_provider import RevocationAtProvider
 from activities.shred_credentials import Shredding
@@ -152,6 +153,7 @@ def activities_of(resources: Resources) -> Sequence[Callable[..., Any]]:
         Authorizations(resources).begin_authorization,
         Connecting(resources).connect_provider,
         CredentialStore(resources).store_credentials,
+        KeyReplacement(resources).replace_api_key,
         Refresh(resources).refresh_credentials,
         RevocationAtProvider(resources).revoke_at_provider,
         Shredding(resources).shred_credentials,

@@ -44,6 +44,17 @@ class ApiKey:
             outcome = Outcome.TRANSIENT
         return Answer(outcome, retry_after=retry_after, status=reply.status)
 
+    async def refusal_of(self, key: Secret, *, within: timedelta) -> str | None:
+        """Why this key is not to be used, for the person who brings it; None if it is good."""
+        match (await self.verify(key, within=within)).outcome:
+            case Outcome.VERIFIED:
+                return None
+            case Outcome.KEY_REFUSED:
+                return f"{self.entry.name} does not take this API key"
+            case _:
+                name = self.entry.name
+                return f"{name} cannot say now whether this API key is good; try again later"
+
 
 def key_header(entry: ApiKeyEntry, key: Secret) -> Mapping[str, str]:
     """The header by which a request carries the key."""

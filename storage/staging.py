@@ -58,6 +58,11 @@ async def get(session: AsyncSession, staged_id: UUID) -> StagedRow | None:
     return await session.get(StagedRow, staged_id)
 
 
+async def remove(session: AsyncSession, staged_id: UUID) -> None:
+    """Destroy what was staged: it has been used, or is of no use."""
+    await session.exec(delete(StagedRow).where(col(StagedRow.id) == staged_id))
+
+
 async def discard(session: AsyncSession, connection_id: UUID) -> None:
     """Destroy what was staged for a connection that is not to be born."""
     await session.exec(delete(StagedRow).where(col(StagedRow.connection_id) == connection_id))

@@ -31,6 +31,7 @@ from workflows.messages import (
     Nudge,
     Rename,
     Revoke,
+    SupplyKey,
     SyncNow,
     asked,
     heard,
@@ -115,6 +116,16 @@ class Conversation:
     @authorize.validator
     def _check_authorize(self, question: object = None, *extra: object) -> None:
         asked(Authorize, question, extra)
+        self._refuse_at_the_end()
+
+    @workflow.update(description="Put another API key in the place of the stored one.")
+    async def supply_key(self, question: object = None, *extra: object) -> ConnectionView:
+        """Afterwards the connection is ACTIVE; else the update fails, saying why."""
+        return await self._ask(self._authorizations, asked(SupplyKey, question, extra))
+
+    @supply_key.validator
+    def _check_key(self, question: object = None, *extra: object) -> None:
+        asked(SupplyKey, question, extra)
         self._refuse_at_the_end()
 
     @workflow.update(description="Give the connection another name.")

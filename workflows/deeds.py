@@ -29,6 +29,7 @@ from activities.payloads import (
     RefreshCredentials,
     Refreshed,
     RenameConnection,
+    ReplaceApiKey,
     RevokeAtProvider,
     RevokedAtProvider,
     ShredCredentials,
@@ -40,6 +41,7 @@ from activities.payloads import (
 )
 from activities.policies import ASK, CALL, STORE, SYNC
 from activities.refresh import Refresh
+from activities.replace_api_key import KeyReplacement
 from activities.revoke_at_provider import RevocationAtProvider
 from activities.shred_credentials import Shredding
 from activities.store_credentials import CredentialStore
@@ -54,7 +56,7 @@ from domain.view import ConnectionView, Receipt
 from storage.credentials import Envelope
 from workflows import names
 from workflows.asks import Ask
-from workflows.messages import Authorize, StartConnection
+from workflows.messages import Authorize, StartConnection, SupplyKey
 
 
 @dataclass
@@ -103,7 +105,15 @@ def start_refresh(view: ConnectionView) -> Job:
 
 
 def start_exchange(view: ConnectionView, ask: Ask[ConnectionView]) -> Job:
-    """Exchange the code of an authorization."""
+    """Exchange the code of an authorization, or put a new key in the place of the old one."""
+    if isinstance(ask.question, SupplyKey):
+        replace = ReplaceApiKey(connection_id=view.connection_id, staged_id=ask.question.staged_id)
+        return Job(
+            workflow.start_activity_method(
+                KeyReplacement.replace_api_key, replace, **CALL, priority=_fair(view)
+            ),
+            ask,
+        )
     assert isinstance(ask.question, Authorize)  # the queue holds nothing else
     request = Authenticate(connection_id=view.connection_id, attempt_id=ask.question.attempt_id)
     handle = workflow.start_activity_method(

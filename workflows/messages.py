@@ -88,6 +88,12 @@ class Authorize(Message):
     attempt_id: UUID
 
 
+class SupplyKey(Message):
+    """Put another API key in the place of the stored one; ``staged_id`` is where it is sealed."""
+
+    staged_id: UUID
+
+
 class Rename(Message):
     """Give the connection another name; None takes it away."""
 

@@ -86,10 +86,20 @@ def authorize(
         ),
     ] = None,
     no_wait: NoWait = False,
+    api_key_stdin: Annotated[
+        bool,
+        typer.Option("--api-key-stdin", help="Give it another API key, a line on standard input."),
+    ] = False,
     timeout: Timeout = None,
     json: AsJson = False,
 ) -> None:
     """Authorize a connection again, in place; or finish from the address the browser ended on."""
+    if api_key_stdin:
+        from moorline.cli.given import read_api_key
+        from moorline.cli.importing import give_key
+
+        asyncio.run(give_key(connection_id, read_api_key(), json=json))
+        return
     from moorline.cli.authorizing import begin_again, finish, in_browser
 
     if redirected_url is not None:

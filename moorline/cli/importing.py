@@ -44,6 +44,17 @@ async def import_connection(
             out.say((await client.explain(connection_id)).text)
 
 
+async def give_key(connection_id: UUID, given: Given, *, json: bool) -> None:
+    """Put another API key in the place of the stored one."""
+    out = Output(json=json)
+    async with everything() as parts:
+        view = await parts.connections.supply_key(connection_id, given.secret["api_key"])
+        if json:
+            out.emit(view)
+        else:
+            out.say((await parts.connections.explain(connection_id)).text)
+
+
 async def _refuse_twice(parts: Parts, connection_id: UUID) -> None:
     try:
         await parts.connections.view(connection_id)

@@ -96,11 +96,12 @@ def test_addresses_that_repeat_a_port_agree_with_the_facts() -> None:
     facts = StackFacts.read()
     codec = after("--ui-codec-endpoint", words("temporal"))
     assert codec == [f"http://127.0.0.1:{facts.gateway.port}"]
-    for part in ("sandbox", "worker", "gateway"):
+    for part in ("sandbox", "migrate", "setup", "worker", "gateway"):
         environment = services()[part]["environment"]
         assert isinstance(environment, dict)
         assert environment["TEMPORAL_ADDRESS"] == f"127.0.0.1:{facts.temporal.port}"
-        assert environment["PGPORT"] == str(facts.postgres.port)
+        database = environment["MOORLINE_DATABASE_URL"]
+        assert f"@127.0.0.1:{facts.postgres.port}/{facts.postgres.database}" in database
 
 
 def test_docker_publishes_nothing_beyond_this_machine() -> None:

@@ -164,6 +164,36 @@ async def test_a_key_that_is_deleted_at_the_provider_expires_after_three_refusal
     assert types.count("ConnectionDegraded") == 1
 
 
+async def test_another_key_brings_it_back_in_place(hurried: World) -> None:
+    connection_id, made = await connected(hurried)
+    await hurried.sandbox.revoke_key(made.key_id)
+    await hurried.becomes(connection_id, ConnectionStatus.EXPIRED)
+    another = await hurried.sandbox.new_key()
+    view = await hurried.connections.supply_key(connection_id, Secret(another.api_key))
+    assert (view.status, view.generation) == (ConnectionStatus.ACTIVE, 2)
+    lease = await hurried.connections.lease(connection_id)
+    assert lease.access_token.reveal() == another.api_key
+    async with hurried.database.transaction() as session:
+        assert (await session.exec(select(StagedRow))).all() == []
+
+
+async def test_a_key_that_is_not_taken_leaves_the_old_one_in_its_place(keyed: World) -> None:
+    connection_id, made = await connected(keyed)
+    with pytest.raises(Conflict, match="does not take this API key"):
+        await keyed.connections.supply_key(connection_id, Secret("mlcanary-key-made-up"))
+    view = await keyed.connections.view(connection_id)
+    assert (view.status, view.generation) == (ConnectionStatus.ACTIVE, 1)
+    assert (await keyed.connections.lease(connection_id)).access_token.reveal() == made.api_key
+
+
+async def test_a_connected_key_is_replaced_while_it_is_active(keyed: World) -> None:
+    connection_id, _ = await connected(keyed)
+    another = await keyed.sandbox.new_key()
+    view = await keyed.connections.supply_key(connection_id, Secret(another.api_key))
+    assert view.generation == 2
+    assert "ConnectionReauthorized" in await keyed.event_types(connection_id)
+
+
 async def test_an_outage_of_any_length_gives_no_key_up_and_is_said(hurried: World) -> None:
     connection_id, made = await connected(hurried)
     fault = await hurried.sandbox.plant(
