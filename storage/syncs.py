@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from sqlalchemy import func
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.events import DataSynced, DataSyncFailed
@@ -90,6 +92,18 @@ async def finish(
     wait = next_sync(attempt.connection_id, every, outcome, row.failures, retry_after)
     row.next_at = None if wait is None else at + wait
     return row
+
+
+async def failing(session: AsyncSession) -> dict[str, int]:
+    """How many ACTIVE connections' data cannot be read now, by why."""
+    query = (
+        select(SyncRow.outcome, func.count())
+        .join(ConnectionRow, col(ConnectionRow.id) == col(SyncRow.connection_id))
+        .where(col(SyncRow.failing_since).is_not(None))
+        .where(ConnectionRow.status == ConnectionStatus.ACTIVE)
+        .group_by(SyncRow.outcome)
+    )
+    return {str(outcome): count for outcome, count in (await session.exec(query)).all()}
 
 
 async def _record(session: AsyncSession, connection: ConnectionRow, at: datetime) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from sqlalchemy import func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -58,6 +59,14 @@ async def find(
         query = query.where(ConnectionRow.status == status)
     rows = await session.exec(query.order_by(col(ConnectionRow.created_at).desc()).limit(limit))
     return [_view(found, None) for found in rows.all()]
+
+
+async def degraded(session: AsyncSession) -> dict[Outcome, int]:
+    """How many ACTIVE connections cannot be refreshed or verified now, by why."""
+    cause = col(ConnectionRow.degraded_cause)
+    query = select(cause, func.count()).where(ConnectionRow.status == ConnectionStatus.ACTIVE)
+    query = query.where(cause.is_not(None)).group_by(cause)
+    return {Outcome(str(cause)): count for cause, count in (await session.exec(query)).all()}
 
 
 def _view(found: Found, attempt: AttemptRow | None) -> ConnectionView:

@@ -3,10 +3,11 @@
 from collections.abc import AsyncIterator
 
 from domain.errors import NotConfigured, Unreachable
-from domain.explanation import instant
-from moorline.doctor.findings import Finding, bad, ok
+from domain.explanation import CAUSE, READING, instant
+from domain.syncs import SyncOutcome
+from moorline.doctor.findings import Finding, bad, ok, warn
 from moorline.settings import Settings
-from storage import data_keys, provider_apps, schema
+from storage import data_keys, provider_apps, schema, syncs, views
 from storage.database import Database
 
 
@@ -56,3 +57,26 @@ async def apps(database: Database) -> AsyncIterator[Finding]:
         )
     if not troubled:
         yield ok("provider apps", "no provider refuses ours")
+
+
+async def refreshes(database: Database) -> AsyncIterator[Finding]:
+    """Connections whose access tokens cannot be refreshed for now, or keys verified."""
+    async with database.transaction() as session:
+        degraded = await views.degraded(session)
+    for cause, count in degraded.items():
+        said = f"{count} ACTIVE connections are degraded: {CAUSE[cause]}"
+        yield warn("refreshes", said, "`moorline list` marks them, `moorline explain ID` says more")
+    if not degraded:
+        yield ok("refreshes", "no connection is degraded")
+
+
+async def data(database: Database) -> AsyncIterator[Finding]:
+    """Connections whose data cannot be read."""
+    async with database.transaction() as session:
+        failing = await syncs.failing(session)
+    for outcome, count in failing.items():
+        why = READING[SyncOutcome(outcome)]
+        mend = "`moorline explain ID` says which way it is with one; it is tried again by itself"
+        yield warn("data", f"of {count} connections it cannot be read: {why}", mend)
+    if not failing:
+        yield ok("data", "what is to be read can be read")

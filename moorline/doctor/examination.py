@@ -53,6 +53,8 @@ class Examination:
             if has_keys:
                 await self._check("stored keys", stored.key_ids(database, settings))
             await self._check("provider apps", stored.apps(database))
+            await self._check("refreshes", stored.refreshes(database))
+            await self._check("data", stored.data(database))
             living = await unfinished(database)
         except Exception as error:  # noqa: BLE001 -- see _stopped
             self._tell(_stopped("connections", error))

@@ -135,6 +135,9 @@ async def test_a_provider_that_refuses_our_secret_is_found(world: World, busy: T
     said = troubles(done)["provider apps"].said
     assert f"{world.slug} refuses our client id or secret since" in said
     assert "(invalid_client)" in said
+    (degraded,) = [f for f in findings_of.validate_json(done.out) if f.check == "refreshes"]
+    assert degraded.verdict is Verdict.WARN
+    assert degraded.said.startswith("1 ACTIVE connections are degraded")
 
 
 async def test_a_distribution_that_claims_one_of_our_packages_is_found(

@@ -61,6 +61,8 @@ async def test_a_sync_that_fails_says_so_by_its_exit_code(reading: World, shell:
     done = await shell.run("sync", view.connection_id)
     assert done.code == 1
     assert "reading failed" in done.out
+    doctor = await shell.run("doctor")
+    assert "of 1 connections it cannot be read: what the user granted does not" in doctor.out
 
 
 async def test_what_cannot_be_read_is_one_line(world: World, terminal: Terminal) -> None:
