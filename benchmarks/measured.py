@@ -18,6 +18,7 @@ from benchmarks.ground import Ground, abreast, until
 from domain.status import ConnectionStatus
 from moorline import assembly
 from providers.transport import new_http_client
+from storage.database import Database
 
 CYCLES_FOR_S = 20
 LEASES_FOR_S = 5
@@ -233,9 +234,11 @@ ALL: dict[str, Callable[[Ground, int], Awaitable[list[Figure]]]] = {
 async def _worker(ground: Ground, queue: str) -> AsyncIterator[None]:
     """A worker of ours in this process, as the bare ones are."""
     parts = ground.parts
+    # A pool of its own: the benchmark asks for many things at once, too.
+    database = Database(parts.settings.database_url.get_secret_value())
     async with new_http_client() as http:
         resources = Resources(
-            parts.database, parts.vault, parts.catalogue, http, parts.settings.redirect_uri
+            database, parts.vault, parts.catalogue, http, parts.settings.redirect_uri
         )
         worker = assembly.new_worker(
             parts.temporal,
@@ -246,6 +249,7 @@ async def _worker(ground: Ground, queue: str) -> AsyncIterator[None]:
         )
         async with worker:
             yield
+    await database.close()
 
 
 def _lifetime(connections: int) -> float:

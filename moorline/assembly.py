@@ -41,6 +41,9 @@ DEPLOYMENT = "moorline"
 STICKY = timedelta(seconds=2)
 """How long a workflow task waits for the worker that has it in memory. The SDK's 10 s would be
 added to every recovery from a killed worker."""
+AT_ONCE = 40
+"""Activities of one worker. What is too much waits in Temporal, where it costs nothing; the SDK's
+100 would wait for the database's 20 connections instead, and fail there under load."""
 PASSED_THROUGH = (
     "activities",
     "domain",
@@ -141,6 +144,7 @@ def new_worker(
         graceful_shutdown_timeout=graceful_shutdown,
         sticky_queue_schedule_to_start_timeout=STICKY,
         max_cached_workflows=max_cached_workflows,
+        max_concurrent_activities=AT_ONCE,
         deployment_config=versioned if build_id else None,
     )
 

@@ -218,7 +218,9 @@ class Life(BaseModel):
         self.sync_at = None if result.next_in is None else now + result.next_in
         if result.outcome is SyncOutcome.UNAVAILABLE:
             self.sync_at = now + retry_delay(self.view.connection_id, UNAVAILABLE_AS_IF)
-        if result.outcome is SyncOutcome.UNAUTHORIZED and self.refresh_at is not None:
+        # Once: a token that is refused again is not to blame, and newer ones would be refused, too.
+        again = result.sync is not None and result.sync.failures > 1
+        if result.outcome is SyncOutcome.UNAUTHORIZED and self.refresh_at is not None and not again:
             if self.view.credential_type is CredentialType.OAUTH2:
                 self.sync_needs = result.generation + 1
             self.hurry(now, force=False)

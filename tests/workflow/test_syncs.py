@@ -191,6 +191,20 @@ async def test_a_token_that_is_refused_is_refreshed_and_reading_goes_on(reading:
     assert (await reading.connections.view(view.connection_id)).generation >= 2
 
 
+async def test_bug_a_token_that_was_refused_again_and_again_was_refreshed_each_time(
+    reading: World,
+) -> None:
+    await reading.plant("api", "status", status=401, body={}, times=None)
+    await reading.behave(access_ttl_s=16)
+    view = await reading.connected()
+
+    async def failed_thrice() -> ConnectionView | None:
+        now = await reading.connections.view(view.connection_id)
+        return now if now.sync is not None and now.sync.failures >= 3 else None
+
+    assert (await until(failed_thrice)).generation == 2
+
+
 async def test_reading_in_the_middle_of_a_refresh_cycle_takes_nothing_from_it(
     reading: World,
 ) -> None:
