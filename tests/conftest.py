@@ -1,11 +1,15 @@
 """Real servers for the whole session: Temporal, PostgreSQL, and the sandbox provider."""
 
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tests.world import Servers, World, new_world, servers_up
+
+# A shell's background job ignores Ctrl-C, and so would every command that is tested here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
