@@ -6,6 +6,8 @@ workflow's history does not open there. Keys are looked up by id, never tried in
 
 Plain payloads are accepted where a person or another SDK may send them (what workflows are told
 and asked), unless encryption is required; between our own workflow and activities they never are.
+Anyone may send a workflow what does not open or is refused. Raising there would stop the workflow
+for good, so such a payload is passed on, closed, and ``client.converter`` says what it is.
 """
 
 from collections.abc import Sequence
@@ -25,6 +27,8 @@ from storage.keyring import Keyring
 from storage.vault import decrypt, encrypt, length_prefixed
 
 ENCODING: Final = b"binary/encrypted"
+REFUSED: Final = b"binary/refused"
+"""Stands in for a payload of a workflow that is not accepted: plain, or another workflow's."""
 CONTEXT: Final = b"moorline-payload"
 
 
@@ -67,11 +71,11 @@ class EncryptionCodec(PayloadCodec, WithSerializationContext):
         return [self._encode(payload) for payload in payloads]
 
     async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
-        """Decrypt.
+        """Decrypt. Of a workflow, what is refused or does not open is passed on, closed.
 
         Raises:
-            StorageFault: unknown key, changed, of another workflow, or plain where that is
-                refused.
+            StorageFault: elsewhere: unknown key, changed, of another workflow, or plain where
+                that is refused.
         """
         return [self._decode(payload) for payload in payloads]
 
@@ -86,12 +90,22 @@ class EncryptionCodec(PayloadCodec, WithSerializationContext):
         return Payload(metadata={"encoding": ENCODING, "kid": key_id, "bind": bind}, data=sealed)
 
     def _decode(self, payload: Payload) -> Payload:
+        told_or_asked = self._workflow_id is not None and not self._internal
+        if (refusal := self._refusal(payload)) is not None:
+            if told_or_asked:
+                return Payload(metadata={"encoding": REFUSED})
+            raise StorageFault(refusal)
         if payload.metadata.get("encoding") != ENCODING:
-            if self._required or self._internal:
-                raise StorageFault("a payload that should be encrypted is not")
             return payload
+        try:
+            return self._open(payload)
+        except StorageFault:
+            if told_or_asked:
+                return payload
+            raise
+
+    def _open(self, payload: Payload) -> Payload:
         key_id, bind = payload.metadata.get("kid", b""), payload.metadata.get("bind", b"")
-        self._check_bound(bind)
         opened = decrypt(
             self._keyring.get(key_id.decode(errors="replace")),
             payload.data,
@@ -99,10 +113,14 @@ class EncryptionCodec(PayloadCodec, WithSerializationContext):
         )
         return Payload.FromString(opened)
 
-    def _check_bound(self, bind: bytes) -> None:
+    def _refusal(self, payload: Payload) -> str | None:
+        """Why this payload is not accepted, whether or not it opens."""
+        strict = self._required or self._internal
+        if payload.metadata.get("encoding") != ENCODING:
+            return "a payload that should be encrypted is not" if strict else None
+        bind = payload.metadata.get("bind", b"")
         if self._workflow_id is None or bind == self._workflow_id.encode():
-            return
+            return None
         # What the command line encoded through the codec endpoint knows no workflow: it counts
         # as a plain input does.
-        if bind or self._required or self._internal:
-            raise StorageFault("a payload belongs to another workflow")
+        return "a payload belongs to another workflow" if bind or strict else None

@@ -11,6 +11,7 @@ from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.service import RPCError
 
 from client.codec import EncryptionCodec
+from client.converter import PayloadConverter
 from domain.errors import NotConfigured, Unreachable
 
 DEFAULT_ADDRESS = "localhost:7233"
@@ -22,6 +23,7 @@ def data_converter(codec: EncryptionCodec) -> DataConverter:
     """Pydantic models as JSON, encrypted; failures' messages and stack traces, too."""
     return dataclasses.replace(
         pydantic_data_converter,
+        payload_converter_class=PayloadConverter,
         payload_codec=codec,
         failure_converter_class=DefaultFailureConverterWithEncodedAttributes,
     )

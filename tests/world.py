@@ -207,6 +207,7 @@ async def new_world(
     *,
     entry: Mapping[str, JsonValue] | None = None,
     encrypted: bool = True,
+    require_encrypted: bool = False,
     **behaviour: JsonValue,
 ) -> AsyncIterator[World]:
     """A world of its own: ``behaviour`` of its provider app, changes to its ``entry``."""
@@ -221,7 +222,8 @@ async def new_world(
         )
         keys, payload_keys = new_key("test"), new_key("test")
         vault = Vault(Keyring.parse(keys, "keys"))
-        codec = EncryptionCodec(Keyring.parse(payload_keys, "payload keys"))
+        ring = Keyring.parse(payload_keys, "payload keys")
+        codec = EncryptionCodec(ring, required=require_encrypted)
         temporal = await connect_temporal(servers, codec if encrypted else None)
         messaging = Messaging(temporal, name)
         yield World(

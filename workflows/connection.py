@@ -44,7 +44,9 @@ class ConnectionWorkflow(Conversation):
         self._start = started(start)
         self._nudged = False
         self._visibility = Visibility()
-        if isinstance(self._start, StartConnection) and self._start.carried is not None:
+        # Only from the run before: anyone else's word for what a life is would be taken for true.
+        continues = workflow.info().continued_run_id is not None
+        if continues and isinstance(self._start, StartConnection):
             carried = renewal.resumed(self._start.carried)
             self._life, self._inbox = carried.life, carried.inbox
             self._visibility = Visibility(carried.entry)

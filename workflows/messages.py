@@ -6,13 +6,32 @@ commentary, so a ``revoke`` with garbage inside is still a revoke.
 """
 
 from datetime import datetime
-from typing import Literal, TypeVar
+from enum import StrEnum
+from typing import Annotated, Final, Literal, TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from temporalio.exceptions import ApplicationError
 
-from domain.connection import MAX_ALIAS
+from domain.connection import is_valid_alias
+from domain.errors import ProviderConnectionError
+
+LONGEST_TTL_S: Final = 10 * 366 * 86_400
+"""No token is known for longer than ten years."""
+
+
+class Unreadable(StrEnum):
+    """In the place of a payload that cannot be read; why."""
+
+    SEALED = "encrypted by a key that is not here, or damaged"
+    REFUSED = "not encrypted for this workflow"
+    MALFORMED = "not JSON"
+
+
+def _checked_alias(alias: str | None) -> str | None:
+    if not is_valid_alias(alias):
+        raise ValueError(ProviderConnectionError.INVALID_ALIAS)
+    return alias
 
 
 class Message(BaseModel):
@@ -97,7 +116,7 @@ class SupplyKey(Message):
 class Rename(Message):
     """Give the connection another name; None takes it away."""
 
-    alias: str | None = Field(max_length=MAX_ALIAS)
+    alias: Annotated[str | None, AfterValidator(_checked_alias)]
 
 
 class EnsureFresh(Message):
@@ -110,7 +129,7 @@ class EnsureFresh(Message):
             operators; programs that set it hammer the provider.
     """
 
-    min_ttl_s: float = Field(default=0, ge=0)
+    min_ttl_s: float = Field(default=0, ge=0, le=LONGEST_TTL_S, allow_inf_nan=False)
     seen_generation: int | None = None
     force: bool = False
 
@@ -142,7 +161,15 @@ def started(payload: object) -> StartConnection | str:
     """What a workflow was started with, or why it cannot be: then the workflow fails and says so.
 
     Parsed here, not by the SDK: a start that does not fit would else be tried again for ever.
+
+    Raises:
+        RuntimeError: it does not open. That stalls the workflow, until its key is back: a life
+            that continues as new must not end because of a missing key.
     """
+    if payload is Unreadable.SEALED:
+        raise RuntimeError(f"the start cannot be read: it is {payload}")
+    if isinstance(payload, Unreadable):
+        return f"a connection cannot be started like this: the input is {payload}"
     try:
         return StartConnection.model_validate({} if payload is None else payload)
     except ValidationError as error:
@@ -157,11 +184,16 @@ def asked(kind: type[MessageT], payload: object, extra: tuple[object, ...]) -> M
     """
     try:
         if extra:
-            raise ApplicationError("one argument is expected", type="InvalidInput")
+            raise _invalid("one argument is expected")
+        if isinstance(payload, Unreadable):
+            raise _invalid(f"the input is {payload}")
         return kind.model_validate({} if payload is None else payload)
     except ValidationError as error:
-        problems = _problems(error)
-        raise ApplicationError(problems, type="InvalidInput", non_retryable=True) from None
+        raise _invalid(_problems(error)) from None
+
+
+def _invalid(problem: str) -> ApplicationError:
+    return ApplicationError(problem, type="InvalidInput", non_retryable=True)
 
 
 def _problems(error: ValidationError) -> str:

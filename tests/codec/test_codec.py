@@ -8,16 +8,19 @@ import pytest
 from temporalio.api.common.v1 import Payload
 from temporalio.converter import ActivitySerializationContext, WorkflowSerializationContext
 
-from client.codec import EncryptionCodec
+from client.codec import REFUSED, EncryptionCodec
+from client.converter import PayloadConverter
 from domain.errors import StorageFault
 from gateway.app import create_app
 from storage.keyring import Keyring, new_key
 from tests.world import World
+from workflows.messages import Revoke, Unreadable
 from workflows.names import workflow_id
 
 UI = "http://127.0.0.1:8233"
 OLD, NEW = new_key("old"), new_key("new")
 PLAIN = Payload(metadata={"encoding": b"json/plain"}, data=b'{"hello":"you"}')
+CLOSED = Payload(metadata={"encoding": REFUSED})
 
 
 def codec_of(*keys: str, required: bool = False) -> EncryptionCodec:
@@ -52,10 +55,12 @@ async def test_a_payload_moved_into_another_workflow_does_not_open() -> None:
     codec = codec_of(NEW)
     (sealed,) = await codec.with_context(of_workflow("a")).encode([PLAIN])
     with pytest.raises(StorageFault, match="another workflow"):
-        await codec.with_context(of_workflow("b")).decode([sealed])
+        await codec.with_context(of_activity("b")).decode([sealed])
+    assert await codec.with_context(of_workflow("b")).decode([sealed]) == [CLOSED]
     sealed.metadata["bind"] = b"b"
     with pytest.raises(StorageFault):
-        await codec.with_context(of_workflow("b")).decode([sealed])
+        await codec.with_context(of_activity("b")).decode([sealed])
+    assert await codec.with_context(of_workflow("b")).decode([sealed]) == [sealed]
 
 
 async def test_a_changed_payload_does_not_open() -> None:
@@ -95,8 +100,21 @@ async def test_a_plain_payload_is_accepted_from_people_but_not_between_our_own_p
 
 async def test_plain_payloads_can_be_refused_everywhere() -> None:
     codec = codec_of(NEW, required=True)
-    with pytest.raises(StorageFault):
-        await codec.with_context(of_workflow("a")).decode([PLAIN])
+    (typed,) = await codec.encode([PLAIN])
+    for refused in (PLAIN, typed):
+        assert await codec.with_context(of_workflow("a")).decode([refused]) == [CLOSED]
+        with pytest.raises(StorageFault):
+            await codec.with_context(of_activity("a")).decode([refused])
+
+
+async def test_what_is_closed_is_read_as_such_by_a_handler_and_by_nobody_else() -> None:
+    (sealed,) = await codec_of(OLD).encode([PLAIN])
+    converter = PayloadConverter()
+    for payload, why in ((CLOSED, Unreadable.REFUSED), (sealed, Unreadable.SEALED)):
+        assert converter.from_payloads([payload, PLAIN]) == [why, {"hello": "you"}]
+        assert converter.from_payloads([payload], [object]) == [why]
+        with pytest.raises(StorageFault):
+            converter.from_payloads([payload], [Revoke])
 
 
 async def test_what_the_command_line_encodes_is_accepted_as_an_input_only() -> None:

@@ -79,6 +79,7 @@ async def test_a_cancel_that_arrives_with_the_nudge_to_continue_as_new_is_honour
     await handle.cancel()
     async with world.working():
         over = await world.becomes(view.connection_id, ConnectionStatus.DISCONNECTED)
+        await handle.result()
     assert over.reason == "operator_cancelled"
     assert (await handle.describe()).status is WorkflowExecutionStatus.COMPLETED
 
