@@ -15,9 +15,10 @@ from activities.adopt import adopted, born_as
 from activities.payloads import Adopted, ConnectWithCredentials
 from activities.resources import Resources, cause
 from domain.commands import ConnectProviderError, check_connect
+from domain.connection import storable
 from domain.credentials import CredentialType
 from domain.deadlines import DeadlineSource, Lifetimes, after_authorization
-from domain.errors import InvalidInput, NotFound
+from domain.errors import InvalidInput, NotFound, StorageFault
 from domain.events import ProviderConnectionAttempted, ProviderConnectionFailed
 from domain.result import Failure
 from domain.secret import Secret
@@ -48,9 +49,9 @@ class Connecting:
         An API key is shown to the provider first: one that it does not take makes no connection.
 
         Raises:
-            StorageFault: the staged credentials do not open.
+            StorageFault: the data key does not open here; nothing is refused for that.
         """
-        refusal = await self._refusal_of_key(request)
+        refusal = await self._refusal_of_credentials(request)
         async with self._resources.database.transaction() as session:
             at = await self._resources.clock.now(session)
             row = await lock_connection(session, request.connection_id)
@@ -60,33 +61,46 @@ class Connecting:
             if request.staged_id is not None:
                 staged = await staging.get(session, request.staged_id)
             checked = check_connect(
-                has_credentials=staged is not None, provider_slug=request.provider_slug
+                has_credentials=staged is not None,
+                provider_slug=request.provider_slug,
+                alias=request.alias,
             )
             if isinstance(checked, Failure):
                 refusal = checked.error
             if refusal is not None:
                 await _refuse(session, request, refusal, at)
-                await staging.discard(session, request.connection_id)
+                await staging.clear(session, request.connection_id)
+                await data_keys.destroy(session, request.connection_id)
                 return Adopted(refusal=refusal)
             assert staged is not None  # checked just above
             return await self._born(session, request, staged, at)
 
-    async def _refusal_of_key(self, request: ConnectWithCredentials) -> str | None:
-        """Why this API key makes no connection; None if it is good, or there is none."""
+    async def _refusal_of_credentials(self, request: ConnectWithCredentials) -> str | None:
+        """Why these credentials make no connection; None if they are good, or there are none."""
         async with self._resources.database.transaction() as session:
             staged = await staging.get(session, request.staged_id) if request.staged_id else None
-            if staged is None or staged.credential_type != CredentialType.API_KEY:
+            if staged is None:
                 return None
             key = await data_keys.obtain(session, self._resources.vault, request.connection_id)
+        try:
+            secret = staging.open_staged(key, staged)
+        except StorageFault:  # they were not sealed by ``seal``, or for another connection
+            return ConnectProviderError.INVALID_CREDENTIALS
+        if staged.credential_type != CredentialType.API_KEY:
+            return None
+        return await self._refusal_of_key(request, secret)
+
+    async def _refusal_of_key(
+        self, request: ConnectWithCredentials, secret: Mapping[str, Secret]
+    ) -> str | None:
+        if "api_key" not in secret:
+            return ConnectProviderError.INVALID_CREDENTIALS
         try:
             entry = self._resources.catalogue.api_key(request.provider_slug)
         except (NotFound, InvalidInput) as error:
             return str(error)
-        api_key = staging.open_staged(key, staged).get("api_key")
-        if api_key is None:
-            return ConnectProviderError.INVALID_CREDENTIALS
         provider = ApiKey(entry, self._resources.http)
-        return await provider.refusal_of(api_key, within=VERIFY_WITHIN)
+        return await provider.refusal_of(secret["api_key"], within=VERIFY_WITHIN)
 
     async def _born(
         self,
@@ -108,7 +122,7 @@ class Connecting:
             envelope = envelope.model_copy(update={"refresh_at": at + entry.verify_every})
         credentials.replace(await connections.credentials_of(session, row.id), envelope, at)
         row.reauthorize_by = credentials.must_act_by(envelope)
-        await session.delete(staged)
+        await staging.clear(session, row.id)  # also what a repeated command has left
         await connections.transition(
             session, row, ConnectionStatus.ACTIVE, StatusReason.IMPORTED, at=at, cause=cause()
         )
@@ -147,7 +161,7 @@ async def _refuse(
     who = Provider(
         user_id=request.user_id,
         provider_id=request.provider_id,
-        provider_slug=request.provider_slug,
+        provider_slug=storable(request.provider_slug),
         occurred_at=at,
     )
     for event in (

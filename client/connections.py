@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 from uuid import UUID, uuid4
 
 from client.authorizations import Authorizations, Received
+from client.imports import Imports
 from client.leasing import DEFAULT_MIN_TTL, Lease, Leases
 from client.messaging import Messaging
 from domain.commands import ConnectProvider
@@ -27,12 +28,12 @@ from domain.errors import (
     Unreachable,
 )
 from domain.explanation import WHY, Explanation, explain
-from domain.result import Failure, Result, Success
+from domain.result import Result
 from domain.secret import Secret
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView, Receipt
 from providers.catalogue import Catalogue
-from storage import connections, events, staging, views
+from storage import connections, events, views
 from storage.database import Database, now
 from storage.tables import ConnectionRow, EventRow
 from storage.vault import Vault
@@ -53,7 +54,6 @@ from workflows.messages import (
 AnswerT = TypeVar("AnswerT")
 
 POLL_S: Final = 0.1
-BIRTH_TIMEOUT: Final = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,7 @@ class ConnectionsClient:
         self._vault = vault
         self._catalogue = catalogue
         self._authorizations = Authorizations(database, vault, catalogue)
+        self._imports = Imports(messaging, database, vault)
         self._leases = Leases(database, vault, self._newer_than)
 
     # -- beginning -----------------------------------------------------------------------------
@@ -101,12 +102,19 @@ class ConnectionsClient:
             InvalidInput: the alias is too long.
             Conflict: there is a connection of this id already.
             NotConfigured: the provider app's client id or secret is missing.
+            Unreachable: the database is away, and nothing was begun; or no worker answers, and
+                the connection may yet be stored.
         """
         self._catalogue.oauth2(provider_slug)
         if not is_valid_alias(alias):
             raise InvalidInput(ProviderConnectionError.INVALID_ALIAS)
+        connection_id = connection_id or uuid4()
+        # Also finds out that the database is away before a workflow would wait for it.
+        async with self._database.transaction() as session:
+            if await session.get(ConnectionRow, connection_id) is not None:
+                raise Conflict(f"connection {connection_id} exists already")
         start = StartConnection(
-            connection_id=connection_id or uuid4(),
+            connection_id=connection_id,
             user_id=user_id,
             provider_slug=provider_slug,
             alias=alias,
@@ -127,10 +135,11 @@ class ConnectionsClient:
             secret: by type, see ``CredentialType``; for OAUTH2 ``access_token`` and, to be
                 refreshed, ``refresh_token``.
             expires_at: end of the access token; None if unknown: it is refreshed at once.
+
+        Raises:
+            Conflict: the connection has been disconnected.
         """
-        async with self._database.transaction() as session:
-            sealed = await staging.seal(session, self._vault, connection_id, secret)
-        return ProviderCredentials(sealed, credential_type, expires_at)
+        return await self._imports.seal(connection_id, secret, credential_type, expires_at)
 
     async def connect_provider(
         self, command: ConnectProvider, connection_id: UUID
@@ -141,49 +150,9 @@ class ConnectionsClient:
         delays; repeated with the same id, it changes nothing.
 
         Raises:
-            Unreachable: nothing was accepted; or accepted, and no worker has taken it up yet.
+            Unreachable: nothing was accepted, or it was and is only delayed; says which.
         """
-        if not is_valid_alias(command.alias):
-            return Failure(error=ProviderConnectionError.INVALID_ALIAS)
-        staged_id = None
-        async with self._database.transaction() as session:
-            if await session.get(ConnectionRow, connection_id) is not None:
-                return Success(value=connection_id)
-            if command.credentials is not None:
-                staged = await staging.stage(
-                    session, self._vault, connection_id, command.credentials, await now(session)
-                )
-                staged_id = staged.id
-        start = StartConnection(
-            connection_id=connection_id,
-            user_id=command.user_id,
-            provider_id=command.provider_id,
-            provider_slug=command.provider_slug,
-            alias=command.alias,
-            imported=True,
-            staged_id=staged_id,
-        )
-        with suppress(Conflict):  # the same command has been given before
-            await self._messaging.start(start)
-        return await self._born(connection_id)
-
-    async def _born(self, connection_id: UUID) -> Result[UUID, str]:
-        over = asyncio.ensure_future(self._messaging.result(connection_id))
-        try:
-            async with asyncio.timeout(BIRTH_TIMEOUT.total_seconds()):
-                while not over.done():
-                    with suppress(NotFound):
-                        await self.view(connection_id)
-                        return Success(value=connection_id)
-                    await asyncio.wait([over], timeout=POLL_S)
-            await over
-        except Conflict as refused:
-            return Failure(error=str(refused))
-        except TimeoutError:
-            raise Unreachable("accepted, but no worker has taken it up yet") from None
-        finally:
-            over.cancel()
-        return Success(value=connection_id)
+        return await self._imports.carry_out(command, connection_id)
 
     # -- authorizing ---------------------------------------------------------------------------
 
@@ -225,12 +194,7 @@ class ConnectionsClient:
         """
         view = await self.view(connection_id)
         self._catalogue.api_key(view.provider_slug)
-        sealed = await self.seal(connection_id, {"api_key": api_key}, CredentialType.API_KEY)
-        async with self._database.transaction() as session:
-            staged = await staging.stage(
-                session, self._vault, connection_id, sealed, await now(session)
-            )
-        question = SupplyKey(staged_id=staged.id)
+        question = SupplyKey(staged_id=await self._imports.keep(connection_id, api_key))
         return await self._ask(connection_id, "supply_key", question, ConnectionView)
 
     # -- using ---------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.errors import (
@@ -63,6 +63,8 @@ def in_our_words(connection_id: UUID) -> Iterator[None]:
 
 def translated(cause: BaseException) -> MoorlineError:
     """A refusal by the workflow as an exception of ours."""
+    if isinstance(cause, ActivityError) and cause.cause is not None:
+        return translated(cause.cause)
     if not isinstance(cause, ApplicationError):
         return Conflict("the workflow has ended before it could answer")
     details = cause.details[0] if cause.details else None

@@ -6,8 +6,9 @@ They are carried out by workflows and activities; here is only their shape and t
 from dataclasses import dataclass
 from uuid import UUID
 
-from domain.connection import is_valid_slug
+from domain.connection import is_valid_alias, is_valid_slug
 from domain.credentials import ProviderCredentials
+from domain.errors import ProviderConnectionError
 from domain.result import Failure, Result, Success
 
 
@@ -49,10 +50,14 @@ class RefreshProviderTokens:
     connection_id: UUID
 
 
-def check_connect(*, has_credentials: bool, provider_slug: str) -> Result[None, str]:
+def check_connect(
+    *, has_credentials: bool, provider_slug: str, alias: str | None = None
+) -> Result[None, str]:
     """The checks of ``ConnectProvider``, in their order, before anything is stored."""
     if not has_credentials:
         return Failure(error=ConnectProviderError.INVALID_CREDENTIALS)
     if not is_valid_slug(provider_slug):
         return Failure(error=ConnectProviderError.INVALID_PROVIDER_SLUG)
+    if not is_valid_alias(alias):
+        return Failure(error=ProviderConnectionError.INVALID_ALIAS)
     return Success(value=None)

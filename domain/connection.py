@@ -163,6 +163,11 @@ def provider_id_of(slug: str) -> UUID:
     return uuid5(NAMESPACE_URL, f"moorline:provider:{slug}")
 
 
+def storable(text: str) -> str:
+    """The text with a mark in the place of what no PostgreSQL text can hold."""
+    return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
 def is_valid_slug(slug: str) -> bool:
     """Whether ``slug`` may be asked for: the entity's length, and nothing that cannot be stored."""
     return 0 < len(slug) <= MAX_SLUG and not _UNSTORABLE.search(slug)

@@ -4,19 +4,22 @@ Sealing them here first is what makes the import durable: with the database away
 refused and nothing was accepted; from here on an outage only delays.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlmodel import col, delete
+from sqlalchemy import exists
+from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from uuid6 import uuid7
 
+from domain.commands import ConnectProvider, check_connect
 from domain.credentials import ProviderCredentials
+from domain.result import Success
 from domain.secret import Secret
 from storage import data_keys
-from storage.tables import StagedRow
+from storage.tables import ConnectionRow, StagedRow
 from storage.vault import DataKey, Vault
 
 STAGED: Final = "staged"
@@ -37,8 +40,13 @@ async def stage(
     connection_id: UUID,
     credentials: ProviderCredentials,
     at: datetime,
+    command: ConnectProvider | None = None,
 ) -> StagedRow:
-    """Keep credentials that ``seal`` has sealed, until the connection is born with them."""
+    """Keep credentials that ``seal`` has sealed, until they are used; with what is to be done.
+
+    Args:
+        command: the one they came with; None: they replace others.
+    """
     key = await data_keys.obtain(session, vault, connection_id)
     row = StagedRow(
         id=uuid7(),
@@ -49,6 +57,9 @@ async def stage(
         expires_at=credentials.expires_at,
         created_at=at,
     )
+    if command is not None and _is_acceptable(command):
+        row.user_id, row.provider_id = command.user_id, command.provider_id
+        row.provider_slug, row.alias = command.provider_slug, command.alias
     session.add(row)
     return row
 
@@ -58,15 +69,32 @@ async def get(session: AsyncSession, staged_id: UUID) -> StagedRow | None:
     return await session.get(StagedRow, staged_id)
 
 
+async def unborn(session: AsyncSession, before: datetime) -> Sequence[StagedRow]:
+    """Commands accepted before this instant whose connection is not there yet."""
+    query = select(StagedRow).where(
+        col(StagedRow.provider_slug).is_not(None),
+        StagedRow.created_at < before,
+        ~exists().where(col(ConnectionRow.id) == col(StagedRow.connection_id)),
+    )
+    return (await session.exec(query.order_by(col(StagedRow.created_at)))).all()
+
+
 async def remove(session: AsyncSession, staged_id: UUID) -> None:
     """Destroy what was staged: it has been used, or is of no use."""
     await session.exec(delete(StagedRow).where(col(StagedRow.id) == staged_id))
 
 
-async def discard(session: AsyncSession, connection_id: UUID) -> None:
-    """Destroy what was staged for a connection that is not to be born."""
+async def clear(session: AsyncSession, connection_id: UUID) -> None:
+    """Destroy all that was staged for a connection: it has been born, or is not to be."""
     await session.exec(delete(StagedRow).where(col(StagedRow.connection_id) == connection_id))
-    await data_keys.destroy(session, connection_id)
+
+
+def _is_acceptable(command: ConnectProvider) -> bool:
+    """Whether it is worth being remembered: what will be refused is not."""
+    checked = check_connect(
+        has_credentials=True, provider_slug=command.provider_slug, alias=command.alias
+    )
+    return isinstance(checked, Success)
 
 
 def open_staged(key: DataKey, row: StagedRow) -> dict[str, Secret]:

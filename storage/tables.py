@@ -201,7 +201,11 @@ class AttemptRow(SQLModel, table=True):
 
 
 class StagedRow(SQLModel, table=True):
-    """Imported credentials between the command's acceptance and the connection's birth."""
+    """Imported credentials between the command's acceptance and the connection's birth.
+
+    With the rest of a ``ConnectProvider`` command, so that it can be carried out by whoever finds
+    it; for a key that replaces another there is no such rest.
+    """
 
     __tablename__ = "staged_credentials"
 
@@ -212,6 +216,10 @@ class StagedRow(SQLModel, table=True):
     sealed: bytes
     expires_at: datetime | None = instant()
     created_at: datetime = instant(nullable=False)
+    user_id: UUID | None = None
+    provider_id: UUID | None = None
+    provider_slug: str | None = None
+    alias: str | None = None
 
 
 class ProviderAppRow(SQLModel, table=True):

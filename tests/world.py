@@ -40,7 +40,7 @@ from providers.sandbox import create_app
 from providers.sandbox.clients import Registration
 from providers.sandbox.grants import Grant
 from providers.sandbox.ledger import Entry
-from providers.sandbox.remote import Remote
+from providers.sandbox.remote import Minted, Remote
 from providers.sandbox.serving import serve
 from providers.sandbox.sessions import User
 from providers.transport import new_http_client
@@ -148,13 +148,26 @@ class World:
         self, expires_in: timedelta = timedelta(hours=1), user: User = "alice"
     ) -> ConnectionView:
         """A connection that was born ACTIVE with credentials one had."""
+        connection_id = uuid4()
         minted = await self.sandbox.mint(self.client_id, user)
+        command = await self.command(connection_id, minted, expires_in)
+        result = await self.connections.connect_provider(command, connection_id)
+        assert result == Success(value=connection_id)
+        return await self.connections.view(connection_id)
+
+    async def command(
+        self,
+        connection_id: UUID,
+        minted: Minted | None = None,
+        expires_in: timedelta = timedelta(hours=1),
+    ) -> ConnectProvider:
+        """A ``ConnectProvider`` command with tokens of a real grant."""
+        minted = minted or await self.sandbox.mint(self.client_id)
         secret = {
             "access_token": Secret(minted.access_token),
             "refresh_token": Secret(minted.refresh_token or ""),
         }
-        connection_id = uuid4()
-        command = ConnectProvider(
+        return ConnectProvider(
             user_id=self.user_id,
             provider_id=provider_id_of(self.slug),
             provider_slug=self.slug,
@@ -162,9 +175,6 @@ class World:
                 connection_id, secret, expires_at=datetime.now(UTC) + expires_in
             ),
         )
-        result = await self.connections.connect_provider(command, connection_id)
-        assert result == Success(value=connection_id)
-        return await self.connections.view(connection_id)
 
     async def grant(self) -> Grant:
         """The one grant of this test's app, as the provider sees it."""

@@ -13,7 +13,7 @@ from moorline.doctor import configuration as configured
 from moorline.doctor import database as stored
 from moorline.doctor import installation, temporal
 from moorline.doctor.findings import Finding, Verdict, bad, ok
-from moorline.doctor.lives import Unfinished, lives, unfinished
+from moorline.doctor.lives import Unfinished, imports, lives, unfinished
 from moorline.settings import Settings, TemporalSettings, load, load_as
 from moorline.stack.errors import StackError
 from storage.database import Database
@@ -37,10 +37,8 @@ class Examination:
         client = await self._connected(partial)
         if client is not None and partial is not None:
             await self._examine_temporal(client, partial)
-            if living is not None:
-                messaging = Messaging(client, partial.task_queue)
-                found = lives(living, client, messaging, fix=self._fix)
-                await self._check("connections", found)
+            if settings is not None and living is not None:
+                await self._examine_lives(settings, client, living)
         await self._check("ports", installation.ports())
 
     async def _examine_database(self, settings: Settings) -> Unfinished | None:
@@ -63,6 +61,16 @@ class Examination:
             await database.close()
         await self._check("providers", configured.providers_in_use(settings, living.providers))
         return living
+
+    async def _examine_lives(self, settings: Settings, client: Client, living: Unfinished) -> None:
+        messaging = Messaging(client, settings.task_queue)
+        found = lives(living, client, messaging, fix=self._fix)
+        await self._check("connections", found)
+        database = Database(settings.database_url.get_secret_value())
+        try:
+            await self._check("imports", imports(database, messaging, fix=self._fix))
+        finally:
+            await database.close()
 
     async def _examine_temporal(self, client: Client, settings: TemporalSettings) -> None:
         await self._check("search attributes", temporal.attributes(client))

@@ -5,20 +5,22 @@ Their row says how they were; a workflow that is started again takes the life up
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
+from client.imports import BIRTH_TIMEOUT, take_up
 from client.messaging import Messaging
 from domain.errors import Conflict
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView
 from moorline.doctor.findings import Finding, bad, ok, warn
 from moorline.setup import in_words_of_temporal
-from storage import views
-from storage.database import Database
+from storage import staging, views
+from storage.database import Database, now
 from workflows.messages import StartConnection
 from workflows.names import workflow_id
 
@@ -54,6 +56,24 @@ async def unfinished(database: Database) -> Unfinished:
             capped = capped or len(some) == MOST_OF_A_STATUS
             found.extend(some)
     return Unfinished(found, capped)
+
+
+async def imports(database: Database, messaging: Messaging, *, fix: bool) -> AsyncIterator[Finding]:
+    """Find accepted ``ConnectProvider`` commands that nobody carries out; ``fix``: have it done."""
+    async with database.transaction() as session:
+        kept = await staging.unborn(session, await now(session) - BIRTH_TIMEOUT)
+    if not kept:
+        return
+    if not fix:
+        said = f"{len(kept)} accepted for a connection that is not there yet"
+        yield bad("imports", said, "run a worker, or `moorline doctor --fix`")
+        return
+    started = 0
+    for row in kept:
+        with suppress(Conflict):  # it is being carried out, or another that was given with its id
+            await take_up(messaging, row)
+            started += 1
+    yield ok("imports", f"{started} that were accepted and forgotten have been taken up")
 
 
 async def lives(

@@ -92,7 +92,7 @@ class TemporalServer:
         return {"Temporal": self.port, "Temporal metrics": self.metrics_port} | ui
 
     def _argv(self) -> list[str]:
-        argv = [_binary(), "server", "start-dev", "--ip", HOST, "--port", str(self.port)]
+        argv = [binary(), "server", "start-dev", "--ip", HOST, "--port", str(self.port)]
         argv += ["--metrics-port", str(self.metrics_port), "--log-level", "warn"]
         argv += ["--disable-config-file", "--namespace", self._facts.namespace]
         argv += self._ui_flags() + self._storage_flags()
@@ -142,7 +142,12 @@ def _each(flag: str, pairs: Mapping[str, str]) -> list[str]:
     return [word for name, value in pairs.items() for word in (flag, f"{name}={value}")]
 
 
-def _binary() -> str:
+def binary() -> str:
+    """The ``temporal`` command of this environment, or the one on the path.
+
+    Raises:
+        StackError: there is none.
+    """
     beside = Path(sysconfig.get_path("scripts")) / "temporal"
     found = str(beside) if beside.exists() else shutil.which("temporal")
     if found is None:

@@ -2,12 +2,21 @@
 
 import asyncio
 from pathlib import Path
+from uuid import uuid4
 
+import pytest
 from pydantic import TypeAdapter
+from temporalio.testing import WorkflowEnvironment
 
+from client.connections import ConnectionsClient
+from client.messaging import Messaging
+from client.temporal import data_converter
+from domain.errors import Unreachable
 from domain.outcomes import Outcome
 from domain.status import ConnectionStatus
 from moorline.doctor.findings import Finding, Verdict
+from moorline.stack.temporal import binary
+from storage.database import run
 from storage.keyring import new_key
 from tests.cli.terminal import Done, Terminal, bare_environment
 from tests.world import World, until, write_entry
@@ -65,6 +74,36 @@ async def test_a_disconnect_that_lost_its_workflow_is_brought_to_its_end(
     assert (await busy.run("doctor", "--fix")).code == 0
     await world.becomes(view.connection_id, ConnectionStatus.DISCONNECTED)
     assert (await world.grant()).revoked_by == "client"
+
+
+async def test_a_command_that_was_kept_while_temporal_was_away_is_found_and_taken_up(
+    world: World, busy: Terminal
+) -> None:
+    """Bug: nobody ever took it up."""
+    connection_id = uuid4()
+    async with await WorkflowEnvironment.start_local(
+        dev_server_existing_path=binary(), data_converter=data_converter(world.codec)
+    ) as environment:
+        nowhere = environment.client  # and then it is gone
+    cut_off = ConnectionsClient(
+        Messaging(nowhere, world.task_queue), world.database, world.vault, world.catalogue
+    )
+    with pytest.raises(Unreachable, match=r"kept.*doctor --fix"):
+        await cut_off.connect_provider(await world.command(connection_id), connection_id)
+    assert (await busy.run("doctor")).code == 0  # it may be on its way
+    async with world.database.transaction() as session:
+        past = "UPDATE staged_credentials SET created_at = created_at - interval '1 hour'"
+        await run(session, past, {})
+    found = await busy.run("doctor", "--json")
+    assert "1 accepted for a connection that is not there yet" in troubles(found)["imports"].said
+    fixed = await busy.run("doctor", "--fix")
+    assert "1 that were accepted and forgotten have been taken up" in fixed.out
+
+    async def is_born() -> bool:
+        return [view.connection_id for view in await world.connections.list()] == [connection_id]
+
+    await until(is_born)
+    assert (await busy.run("doctor")).code == 0
 
 
 async def test_nobody_at_work_is_found(world: World, terminal: Terminal) -> None:

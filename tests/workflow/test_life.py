@@ -1,14 +1,8 @@
 """A connection's life on real parts: Temporal, PostgreSQL, and a provider spoken to over HTTP."""
 
-from datetime import UTC, datetime, timedelta
-from uuid import uuid4
-
 import pytest
 
-from domain.commands import ConnectProvider, ConnectProviderError
-from domain.errors import Conflict, NeedsUser, NotFound
-from domain.result import Failure, Success
-from domain.secret import Secret
+from domain.errors import Conflict, NeedsUser
 from domain.status import ConnectionStatus, StatusReason
 from tests.world import World, until
 
@@ -104,54 +98,3 @@ async def test_access_taken_away_at_the_provider_is_found_at_the_next_refresh(
         await living.connections.refresh(view.connection_id)
     view = await living.connections.view(view.connection_id)
     assert (view.status, view.reason) == ("revoked", "provider_revoked")
-
-
-async def test_imported_credentials_are_leased_and_refreshed(living: World) -> None:
-    minted = await living.sandbox.mint(living.client_id)
-    secret = {
-        "access_token": Secret(minted.access_token),
-        "refresh_token": Secret(minted.refresh_token or ""),
-    }
-    connection_id = uuid4()
-    credentials = await living.connections.seal(
-        connection_id, secret, expires_at=datetime.now(UTC) + timedelta(hours=1)
-    )
-    command = ConnectProvider(
-        user_id=living.user_id,
-        provider_id=uuid4(),
-        provider_slug=living.slug,
-        credentials=credentials,
-    )
-    assert await living.connections.connect_provider(command, connection_id) == Success(
-        value=connection_id
-    )
-    lease = await living.connections.lease(connection_id)
-    assert lease.access_token.reveal() == minted.access_token
-    view = await living.connections.refresh(connection_id)
-    assert view.generation == 2
-
-
-async def test_an_imported_token_that_has_already_ended_is_refreshed_at_once(
-    living: World,
-) -> None:
-    view = await living.imported(expires_in=timedelta(hours=-1))
-
-    async def refreshed() -> bool:
-        return (await living.connections.view(view.connection_id)).generation == 2
-
-    await until(refreshed, timedelta(seconds=10))
-
-
-async def test_a_refused_import_leaves_its_two_events(living: World) -> None:
-    connection_id = uuid4()
-    command = ConnectProvider(
-        user_id=living.user_id, provider_id=uuid4(), provider_slug=living.slug, credentials=None
-    )
-    result = await living.connections.connect_provider(command, connection_id)
-    assert result == Failure(error=ConnectProviderError.INVALID_CREDENTIALS)
-    assert await living.event_types(connection_id) == [
-        "ProviderConnectionAttempted",
-        "ProviderConnectionFailed",
-    ]
-    with pytest.raises(NotFound):
-        await living.connections.view(connection_id)

@@ -120,6 +120,10 @@ def upgrade() -> None:
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("user_id", sa.Uuid(), nullable=True),
+        sa.Column("provider_id", sa.Uuid(), nullable=True),
+        sa.Column("provider_slug", sa.String(), nullable=True),
+        sa.Column("alias", sa.String(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index(

@@ -1,0 +1,167 @@
+"""``ConnectProvider``: taking in credentials that were obtained elsewhere.
+
+They are sealed and kept, with the rest of the command, before anything else happens: with the
+database away nothing is accepted, and from then on an outage only delays.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from client.messaging import Messaging
+from domain.commands import ConnectProvider
+from domain.credentials import CredentialType, ProviderCredentials
+from domain.errors import Conflict, NotFound, ProviderConnectionError, Unreachable
+from domain.result import Failure, Result, Success
+from domain.secret import Secret
+from domain.status import ConnectionStatus
+from storage import staging
+from storage.database import Database, now
+from storage.tables import ConnectionRow, StagedRow
+from storage.vault import Vault
+from workflows.messages import StartConnection
+
+POLL_S: Final = 0.1
+BIRTH_TIMEOUT: Final = timedelta(seconds=60)
+
+
+class Imports:
+    """Commands that bring credentials."""
+
+    def __init__(self, messaging: Messaging, database: Database, vault: Vault) -> None:
+        self._messaging = messaging
+        self._database = database
+        self._vault = vault
+
+    async def seal(
+        self,
+        connection_id: UUID,
+        secret: Mapping[str, Secret],
+        credential_type: CredentialType,
+        expires_at: datetime | None = None,
+    ) -> ProviderCredentials:
+        """Seal credentials for the connection of this id, which may be yet to be born.
+
+        Raises:
+            Conflict: it has been disconnected: its secrets are destroyed, and no new ones kept.
+        """
+        async with self._database.transaction() as session:
+            row = await session.get(ConnectionRow, connection_id)
+            if row is not None and row.ended_at is not None:
+                raise Conflict(ProviderConnectionError.CONNECTION_DISCONNECTED)
+            sealed = await staging.seal(session, self._vault, connection_id, secret)
+        return ProviderCredentials(sealed, credential_type, expires_at)
+
+    async def keep(self, connection_id: UUID, api_key: Secret) -> UUID:
+        """Keep a key that is to replace another; the id of where it is kept."""
+        sealed = await self.seal(connection_id, {"api_key": api_key}, CredentialType.API_KEY)
+        async with self._database.transaction() as session:
+            at = await now(session)
+            return (await staging.stage(session, self._vault, connection_id, sealed, at)).id
+
+    async def carry_out(self, command: ConnectProvider, connection_id: UUID) -> Result[UUID, str]:
+        """Have the connection born, and wait until it is.
+
+        Raises:
+            Unreachable: nothing was accepted, or it was and is only delayed; says which.
+        """
+        async with self._database.transaction() as session:
+            row = await session.get(ConnectionRow, connection_id)
+            if row is not None:
+                return _given_before(command, row)
+            staged = None
+            if command.credentials is not None:
+                staged = await staging.stage(
+                    session,
+                    self._vault,
+                    connection_id,
+                    command.credentials,
+                    await now(session),
+                    command,
+                )
+        await self._start(command, connection_id, staged)
+        return await self._born(command, connection_id)
+
+    async def _start(
+        self, command: ConnectProvider, connection_id: UUID, staged: StagedRow | None
+    ) -> None:
+        try:
+            await self._messaging.start(
+                StartConnection(
+                    connection_id=connection_id,
+                    user_id=command.user_id,
+                    provider_id=command.provider_id,
+                    provider_slug=command.provider_slug,
+                    alias=command.alias,
+                    imported=True,
+                    staged_id=staged.id if staged else None,
+                )
+            )
+        except Conflict:  # the same command has been given before: that one's credentials count
+            if staged is not None:
+                async with self._database.transaction() as session:
+                    await staging.remove(session, staged.id)
+        except Unreachable as error:
+            if staged is None:
+                raise
+            raise Unreachable(
+                f"the command is kept, but {error}: give it again with the same id, "
+                "or run `moorline doctor --fix` later"
+            ) from None
+
+    async def _born(self, command: ConnectProvider, connection_id: UUID) -> Result[UUID, str]:
+        over = asyncio.ensure_future(self._messaging.result(connection_id))
+        try:
+            async with asyncio.timeout(BIRTH_TIMEOUT.total_seconds()):
+                while not over.done():
+                    with suppress(NotFound, Unreachable):
+                        return await self._result(command, connection_id)
+                    await asyncio.wait([over], timeout=POLL_S)
+            await over
+            return await self._result(command, connection_id)
+        except Conflict as refused:
+            return Failure(error=str(refused))
+        except TimeoutError:
+            raise Unreachable("accepted, but no worker has taken it up yet") from None
+        finally:
+            over.cancel()
+
+    async def _result(self, command: ConnectProvider, connection_id: UUID) -> Result[UUID, str]:
+        async with self._database.transaction() as session:
+            row = await session.get(ConnectionRow, connection_id)
+        if row is None:
+            raise NotFound(f"no connection {connection_id}")
+        return _given_before(command, row)
+
+
+async def take_up(messaging: Messaging, kept: StagedRow) -> None:
+    """Carry on with a command that was accepted and then forgotten.
+
+    Raises:
+        Conflict: it is being carried out.
+    """
+    assert kept.user_id is not None  # it is a command, see ``staging.unborn``
+    assert kept.provider_slug is not None
+    await messaging.start(
+        StartConnection(
+            connection_id=kept.connection_id,
+            user_id=kept.user_id,
+            provider_id=kept.provider_id,
+            provider_slug=kept.provider_slug,
+            alias=kept.alias,
+            imported=True,
+            staged_id=kept.id,
+        )
+    )
+
+
+def _given_before(command: ConnectProvider, row: ConnectionRow) -> Result[UUID, str]:
+    """What there is to say of a connection of this id: the command's own, or another."""
+    if (row.user_id, row.provider_slug) != (command.user_id, command.provider_slug):
+        return Failure(error="another user or provider has a connection of this id")
+    if row.status == ConnectionStatus.DISCONNECTED:
+        return Failure(error=ProviderConnectionError.CONNECTION_DISCONNECTED)
+    return Success(value=row.id)
