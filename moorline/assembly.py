@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib.metadata import version
 from typing import Any
 
 from temporalio.client import Client
@@ -44,6 +45,9 @@ added to every recovery from a killed worker."""
 AT_ONCE = 40
 """Activities of one worker. What is too much waits in Temporal, where it costs nothing; the SDK's
 100 would wait for the database's 20 connections instead, and fail there under load."""
+UNVERSIONED = version("moorline")
+"""What an unversioned worker calls itself. The SDK would hash all code that is loaded: a longer
+name, kept five times for every refresh, of which nobody can tell what it is."""
 PASSED_THROUGH = (
     "activities",
     "domain",
@@ -146,6 +150,7 @@ def new_worker(
         max_cached_workflows=max_cached_workflows,
         max_concurrent_activities=AT_ONCE,
         deployment_config=versioned if build_id else None,
+        build_id=None if build_id else UNVERSIONED,
     )
 
 
