@@ -12,6 +12,7 @@ from typing import Final
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
+from sqlalchemy import bindparam
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from uuid6 import uuid7
@@ -167,11 +168,14 @@ async def _keep_as_orphan(session: AsyncSession, envelope: Envelope, at: datetim
 
 
 async def _committed_before(session: AsyncSession, envelope: Envelope) -> Committed | None:
-    query = select(JournalRow.outcome).where(
-        JournalRow.connection_id == envelope.connection_id, JournalRow.claim == envelope.claim
-    )
-    outcome = (await session.exec(query)).first()
+    values = {"id": envelope.connection_id, "claim": envelope.claim}
+    outcome = (await session.exec(_OUTCOME, params=values)).first()
     return Committed(outcome) if outcome in set(Committed) else None
+
+
+_OUTCOME: Final = select(JournalRow.outcome).where(
+    JournalRow.connection_id == bindparam("id"), JournalRow.claim == bindparam("claim")
+)
 
 
 async def _journal(session: AsyncSession, envelope: Envelope, outcome: Committed) -> None:
@@ -192,8 +196,14 @@ async def _journal(session: AsyncSession, envelope: Envelope, outcome: Committed
 
 async def orphans(session: AsyncSession, connection_id: UUID) -> list[OrphanRow]:
     """Tokens that lost the comparison, newest first."""
-    query = select(OrphanRow).where(OrphanRow.connection_id == connection_id)
-    return list((await session.exec(query.order_by(col(OrphanRow.claim).desc()))).all())
+    return list((await session.exec(_ORPHANS, params={"id": connection_id})).all())
+
+
+_ORPHANS: Final = (
+    select(OrphanRow)
+    .where(OrphanRow.connection_id == bindparam("id"))
+    .order_by(col(OrphanRow.claim).desc())
+)
 
 
 def to_stored(deadlines: Iterable[Deadline]) -> list[dict[str, str]]:
