@@ -6,9 +6,10 @@ hand out.
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import func
+from sqlalchemy import bindparam, func
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -54,14 +55,7 @@ async def read(session: AsyncSession, connection_id: UUID) -> Leasable:
     Raises:
         NotFound: there is no such connection.
     """
-    query = (
-        select(ConnectionRow, CredentialsRow, DataKeyRow, func.clock_timestamp())
-        .select_from(ConnectionRow)
-        .join(CredentialsRow)
-        .outerjoin(DataKeyRow, DataKeyRow.id == CredentialsRow.data_key_id)  # type: ignore[arg-type]
-        .where(ConnectionRow.id == connection_id)
-    )
-    found = (await session.exec(query)).first()
+    found = (await session.exec(_LEASABLE, params={"id": connection_id})).first()
     if found is None:
         raise NotFound(f"no connection {connection_id}")
     connection, credentials, key, now = found
@@ -69,3 +63,13 @@ async def read(session: AsyncSession, connection_id: UUID) -> Leasable:
     if key is not None:
         wrapped = WrappedKey(key.id, key.connection_id, key.key_id, key.wrapped)
     return Leasable(connection, credentials, wrapped, now)
+
+
+# Built once: building it costs a quarter of a lease.
+_LEASABLE: Final = (
+    select(ConnectionRow, CredentialsRow, DataKeyRow, func.clock_timestamp())
+    .select_from(ConnectionRow)
+    .join(CredentialsRow)
+    .outerjoin(DataKeyRow, DataKeyRow.id == CredentialsRow.data_key_id)  # type: ignore[arg-type]
+    .where(ConnectionRow.id == bindparam("id"))
+)
