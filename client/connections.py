@@ -22,6 +22,7 @@ from domain.credentials import CredentialType, ProviderCredentials
 from domain.errors import (
     Conflict,
     InvalidInput,
+    MoorlineError,
     NeedsUser,
     NotFound,
     ProviderConnectionError,
@@ -54,6 +55,10 @@ from workflows.messages import (
 AnswerT = TypeVar("AnswerT")
 
 POLL_S: Final = 0.1
+HEEDED_WITHIN: Final = timedelta(seconds=20)
+_REVOCABLE_NO_MORE: Final = tuple(
+    set(ConnectionStatus) - {ConnectionStatus.ACTIVE, ConnectionStatus.PENDING}
+)
 
 
 @dataclass(frozen=True)
@@ -194,8 +199,15 @@ class ConnectionsClient:
         """
         view = await self.view(connection_id)
         self._catalogue.api_key(view.provider_slug)
-        question = SupplyKey(staged_id=await self._imports.keep(connection_id, api_key))
-        return await self._ask(connection_id, "supply_key", question, ConnectionView)
+        staged_id = await self._imports.keep(connection_id, api_key)
+        try:
+            question = SupplyKey(staged_id=staged_id)
+            return await self._ask(connection_id, "supply_key", question, ConnectionView)
+        except Unreachable:
+            raise  # it may have been heard all the same
+        except MoorlineError:
+            await self._imports.forget(staged_id)
+            raise
 
     # -- using ---------------------------------------------------------------------------------
 
@@ -247,9 +259,21 @@ class ConnectionsClient:
     # -- ending --------------------------------------------------------------------------------
 
     async def revoke(self, connection_id: UUID, *, actor: str | None = None) -> None:
-        """Take the grant back: no lease from REVOKED on, revoked at the provider, shredded."""
+        """Take the grant back; the provider is told and the secrets are shredded afterwards.
+
+        When this answers, it has been stored: no lease succeeds and no data is written any more.
+
+        Raises:
+            Unreachable: Temporal is away; or it has the message, and no worker has heeded it yet.
+        """
         with suppress(Conflict):  # it is over already
             await self._tell(connection_id, "revoke", Revoke(actor=actor))
+        try:
+            await self.wait_for(connection_id, *_REVOCABLE_NO_MORE, within=HEEDED_WITHIN)
+        except TimeoutError:
+            raise Unreachable(
+                "the revocation is recorded and not lost, but no worker has heeded it yet"
+            ) from None
 
     async def disconnect(self, connection_id: UUID, *, actor: str | None = None) -> None:
         """End it for good. When this answers, no lease succeeds any more; the rest follows."""

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from domain.credentials import CredentialType
 from domain.outcomes import Outcome, Revocation
+from domain.patience import given_up_at
 from domain.status import ConnectionStatus, StatusReason
 from domain.syncs import SyncOutcome
 from domain.view import ConnectionView, Receipt, Trouble
@@ -123,6 +124,12 @@ READING = {
     SyncOutcome.STOPPED: "it was stopped",
 }
 
+WHO_MENDS_READING = {
+    SyncOutcome.FORBIDDEN: Actor.USER,
+    SyncOutcome.UNREADABLE: Actor.OPERATOR,
+}
+"""Whose turn it is while the data cannot be read for this reason; for all others it passes."""
+
 
 def explain(view: ConnectionView, now: datetime) -> Explanation:
     """What there is to say about a connection ``now``."""
@@ -130,7 +137,7 @@ def explain(view: ConnectionView, now: datetime) -> Explanation:
     return Explanation(
         status=view.status,
         since=view.since,
-        why=WHY[view.reason],
+        why=_why(view),
         tried=(*_tried(view), *_receipt(view.receipt)),
         next=following,
         next_at=at,
@@ -143,13 +150,19 @@ def instant(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def _why(view: ConnectionView) -> str:
+    if view.ending:
+        return "its end has been asked for."
+    if view.reason is StatusReason.AUTHORIZATION_STARTED and view.attempt is None:
+        return "it has been created, and no authorization was begun yet."
+    return WHY[view.reason]
+
+
 def _next(view: ConnectionView, now: datetime) -> tuple[str, datetime | None, Actor]:
     if view.ending:
-        return (
-            "tokens are revoked at the provider, then all secrets are destroyed.",
-            None,
-            Actor.NOBODY,
-        )
+        at_last = f" (at the latest {instant(view.revoking.until)})" if view.revoking else ""
+        following = f"tokens are revoked at the provider, then all secrets are destroyed{at_last}."
+        return following, view.revoking.until if view.revoking else None, Actor.NOBODY
     match view.status:
         case ConnectionStatus.PENDING:
             return _next_pending(view)
@@ -160,12 +173,17 @@ def _next(view: ConnectionView, now: datetime) -> tuple[str, datetime | None, Ac
         case ConnectionStatus.DISCONNECTED:
             return "nothing; this connection is over. A new one can be made.", None, Actor.NOBODY
         case _:
-            return "the user authorizes again; the connection keeps its id.", None, Actor.USER
+            until = given_up_at(view.status, view.since, view.connected_at)
+            over = f" If not, it is disconnected {instant(until)}." if until else ""
+            following = f"the user authorizes again; the connection keeps its id.{over}"
+            return following, until, Actor.USER
 
 
 def _next_pending(view: ConnectionView) -> tuple[str, datetime | None, Actor]:
     if view.attempt is None:
-        return "an authorization is begun.", None, Actor.USER
+        until = given_up_at(view.status, view.since, view.connected_at)
+        over = f"; if that takes until {instant(until)}, it fails" if until else ""
+        return f"an authorization is begun and the user sent to it{over}.", until, Actor.OPERATOR
     until = view.attempt.expires_at
     if view.attempt.reason is StatusReason.APP_MISCONFIGURED:
         why = WHY[view.attempt.reason]
@@ -196,12 +214,20 @@ def _next_active(view: ConnectionView) -> tuple[str, datetime | None, Actor]:
     plan = f"{ends}; it is refreshed {instant(view.refresh_at)}."
     if view.credential_type is CredentialType.API_KEY:
         plan = f"the API key is verified {instant(view.refresh_at)}."
+    who = _who_mends_reading(view)
     if view.reauthorize_by is None:
-        return plan, view.refresh_at, Actor.NOBODY
+        return plan, view.refresh_at, who
     by = f"The user must authorize again by {instant(view.reauthorize_by)}."
     if view.reauthorize_by <= view.refresh_at:
         return f"{plan} {by}", view.reauthorize_by, Actor.USER
-    return f"{plan} {by}", view.refresh_at, Actor.NOBODY
+    return f"{plan} {by}", view.refresh_at, who
+
+
+def _who_mends_reading(view: ConnectionView) -> Actor:
+    """Whose turn it is where the token is fine and the data cannot be read."""
+    if view.sync is None or view.sync.failing_since is None:
+        return Actor.NOBODY
+    return WHO_MENDS_READING.get(view.sync.outcome, Actor.NOBODY)
 
 
 def _next_degraded(
@@ -217,7 +243,22 @@ def _next_degraded(
 
 
 def _tried(view: ConnectionView) -> tuple[str, ...]:
-    return (*_refreshing(view), *_reading(view))
+    return (*_refreshing(view), *_reading(view), *_revoking(view))
+
+
+def _revoking(view: ConnectionView) -> tuple[str, ...]:
+    """How far the revocation at the provider has come, where one is under way."""
+    if view.revoking is None:
+        return ()
+    tries, since = view.revoking.tries, instant(view.revoking.since)
+    if tries == 0:
+        return (f"The provider is asked to revoke the tokens since {since}.",)
+    times = "once" if tries == 1 else f"{tries} times"
+    until = instant(view.revoking.until)
+    return (
+        f"The provider was asked {times} since {since} to revoke the tokens and has not confirmed "
+        f"it; it is asked again until {until}.",
+    )
 
 
 def _reading(view: ConnectionView) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from temporalio.client import Client
 
 from moorline.settings import TemporalSettings
 from providers.catalogue import Catalogue
+from workflows.names import reading_queue
 
 ACTIVITIES = TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
 FACTOR = 1000
@@ -26,8 +27,16 @@ REASON = "moorline setup"
 
 
 async def apply(client: Client, settings: TemporalSettings) -> str:
-    """Bring the task queue's limits to what the settings say; what was done, as a line."""
-    queue, rate = settings.task_queue, settings.calls_per_second
+    """Bring the task queues' limits to what the settings say; what was done, as a line."""
+    lines = [
+        await _apply(client, settings, queue)
+        for queue in (settings.task_queue, reading_queue(settings.task_queue))
+    ]
+    return lines[0]
+
+
+async def _apply(client: Client, settings: TemporalSettings, queue: str) -> str:
+    rate = settings.calls_per_second
     config = await _described(client, queue)
     if rate is None and not _is_ours(config):
         return "calls per second: no limit (MOORLINE_CALLS_PER_SECOND is not set)"

@@ -16,14 +16,14 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.errors import Conflict, NotFound
+from domain.patience import AUTHORIZATION_WINDOW
 from domain.secret import Secret
 from domain.status import StatusReason
 from storage import data_keys
 from storage.tables import AttemptRow
 from storage.vault import DataKey, Vault
 
-WINDOW: Final = timedelta(minutes=30)
-"""How long a user has to finish authorizing."""
+WINDOW: Final = AUTHORIZATION_WINDOW
 CODE_LIFE: Final = timedelta(seconds=60)
 """How long a received code is kept for its exchange."""
 

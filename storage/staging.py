@@ -79,6 +79,15 @@ async def unborn(session: AsyncSession, before: datetime) -> Sequence[StagedRow]
     return (await session.exec(query.order_by(col(StagedRow.created_at)))).all()
 
 
+async def used(session: AsyncSession, row: StagedRow, generation: int) -> None:
+    """A key has become this generation: remember that, and nothing of what was staged."""
+    row.generation, row.sealed = generation, b""
+    others = delete(StagedRow).where(
+        col(StagedRow.connection_id) == row.connection_id, col(StagedRow.id) != row.id
+    )
+    await session.exec(others)
+
+
 async def remove(session: AsyncSession, staged_id: UUID) -> None:
     """Destroy what was staged: it has been used, or is of no use."""
     await session.exec(delete(StagedRow).where(col(StagedRow.id) == staged_id))

@@ -10,11 +10,13 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from domain.credentials import CredentialType
 from domain.errors import NotFound
 from domain.outcomes import Outcome
+from domain.patience import REVOCATION_PATIENCE
 from domain.status import ConnectionStatus, StatusReason
 from domain.syncs import SyncOutcome
-from domain.view import Attempt, ConnectionView, Receipt, Syncing, Trouble
+from domain.view import Attempt, ConnectionView, Receipt, Revoking, Syncing, Trouble
 from storage import attempts
-from storage.tables import AttemptRow, ConnectionRow, CredentialsRow, SyncRow
+from storage.claims import Purpose, orphans
+from storage.tables import AttemptRow, ConnectionRow, CredentialsRow, JournalRow, SyncRow
 
 Found = tuple[ConnectionRow, CredentialsRow, SyncRow | None]
 
@@ -34,7 +36,8 @@ async def get(session: AsyncSession, connection_id: UUID) -> ConnectionView:
     found = (await session.exec(query)).first()
     if found is None:
         raise NotFound(f"no connection {connection_id}")
-    return _view(found, await attempts.newest(session, connection_id))
+    view = _view(found, await attempts.newest(session, connection_id))
+    return view.model_copy(update={"revoking": await _revoking(session, *found[:2])})
 
 
 async def find(
@@ -45,7 +48,10 @@ async def find(
     status: ConnectionStatus | None = None,
     limit: int = 1000,
 ) -> Sequence[ConnectionView]:
-    """Connections that match all that is given, the newest first; attempts are left out."""
+    """Connections that match all that is given, the newest first.
+
+    Without attempts and revocations under way: see ``get``.
+    """
     query = (
         select(ConnectionRow, CredentialsRow, SyncRow)
         .join(CredentialsRow)
@@ -95,6 +101,25 @@ def _view(found: Found, attempt: AttemptRow | None) -> ConnectionView:
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
+
+
+async def _revoking(
+    session: AsyncSession, row: ConnectionRow, credentials: CredentialsRow
+) -> Revoking | None:
+    left = row.status in {ConnectionStatus.REVOKED, ConnectionStatus.FAILED}
+    if row.status == ConnectionStatus.DISCONNECTED or not (left or row.ended_at):
+        return None
+    if credentials.sealed is None and not await orphans(session, row.id):
+        return None
+    since = row.ended_at or row.status_since
+    query = select(func.count()).where(
+        JournalRow.connection_id == row.id,
+        JournalRow.kind == Purpose.REVOCATION,
+        JournalRow.claimed_at >= since,
+        col(JournalRow.finished_at).is_not(None),
+    )
+    tries = (await session.exec(query)).one()
+    return Revoking(since=since, until=since + REVOCATION_PATIENCE, tries=tries)
 
 
 def _sync(row: ConnectionRow, sync: SyncRow, *, live: bool) -> Syncing | None:

@@ -17,11 +17,13 @@ from uuid import UUID, uuid4
 import asyncpg
 import yaml
 from pydantic import JsonValue
+from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client, HeaderCodecBehavior
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Worker
 
 from activities.resources import Resources
+from client.authorizations import Received
 from client.codec import EncryptionCodec
 from client.connections import Connecting, ConnectionsClient
 from client.messaging import Messaging
@@ -32,7 +34,7 @@ from domain.result import Success
 from domain.secret import Secret
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView
-from moorline.assembly import new_worker
+from moorline.assembly import Workers, new_worker, workflow_runner
 from moorline.stack import PostgresServer, TemporalServer
 from moorline.stack.ports import free_ports
 from providers.catalogue import Catalogue
@@ -48,6 +50,8 @@ from storage import schema
 from storage.database import Database
 from storage.keyring import Keyring, new_key
 from storage.vault import Vault
+from workflows.connection import ConnectionWorkflow
+from workflows.names import workflow_id
 
 T = TypeVar("T")
 
@@ -106,7 +110,7 @@ class World:
         return self.servers.sandbox
 
     @asynccontextmanager
-    async def working(self, max_cached_workflows: int = 1000) -> AsyncIterator[Worker]:
+    async def working(self, max_cached_workflows: int = 1000) -> AsyncIterator[Workers]:
         """A worker runs for as long as the block does."""
         worker = new_worker(
             self.temporal,
@@ -117,6 +121,18 @@ class World:
         )
         async with worker:
             yield worker
+
+    @asynccontextmanager
+    async def deciding(self) -> AsyncIterator[None]:
+        """Only workflows go on: whatever activity they ask for is not begun by anyone."""
+        worker = Worker(
+            self.temporal,
+            task_queue=self.task_queue,
+            workflows=[ConnectionWorkflow],
+            workflow_runner=workflow_runner(),
+        )
+        async with worker:
+            yield
 
     async def behave(self, **fields: JsonValue) -> None:
         await self.sandbox.behave(self.client_id, **fields)
@@ -176,10 +192,31 @@ class World:
             ),
         )
 
+    async def received_again(self, connection_id: UUID) -> Received:
+        """Another authorization of a connection there is, up to the redirect."""
+        begun = await self.connections.begin_authorization(connection_id)
+        url = await self.connections.provider_url(begun.attempt_id)
+        return await self.connections.receive_redirect(await self.sandbox.authorize(url))
+
+    async def grants(self) -> list[Grant]:
+        """The grants of this test's app, as the provider sees them."""
+        return [g for g in await self.sandbox.grants() if g.client_id == self.client_id]
+
     async def grant(self) -> Grant:
-        """The one grant of this test's app, as the provider sees it."""
-        (grant,) = [g for g in await self.sandbox.grants() if g.client_id == self.client_id]
+        """The only one."""
+        (grant,) = await self.grants()
         return grant
+
+    @asynccontextmanager
+    async def wrong_database(self) -> AsyncIterator[None]:
+        """The server answers and does not know our database, as it would not a wrong password."""
+        name = str(self.database.engine.url.database)
+        async with administrator(self.servers) as connection:
+            await _rename(connection, name, f"{name}_elsewhere")
+            try:
+                yield
+            finally:
+                await _rename(connection, f"{name}_elsewhere", name)
 
     @asynccontextmanager
     async def without_database(self) -> AsyncIterator[None]:
@@ -195,11 +232,26 @@ class World:
             finally:
                 await connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
+    async def details(self, connection_id: UUID) -> str:
+        """The current details of the workflow's page in the web UI, asked for as the UI does."""
+        handle = self.temporal.get_workflow_handle(workflow_id(connection_id))
+        answer = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
+        return str(answer.current_details)
+
     async def becomes(self, connection_id: UUID, *statuses: ConnectionStatus) -> ConnectionView:
         return await self.connections.wait_for(connection_id, *statuses, within=WITHIN)
 
     async def event_types(self, connection_id: UUID) -> list[str]:
         return [row.type for row in await self.connections.events(connection_id)]
+
+
+async def _rename(connection: asyncpg.Connection, before: str, after: str) -> None:
+    await connection.execute(f"ALTER DATABASE {before} ALLOW_CONNECTIONS false")
+    await connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", before
+    )
+    await connection.execute(f"ALTER DATABASE {before} RENAME TO {after}")
+    await connection.execute(f"ALTER DATABASE {after} ALLOW_CONNECTIONS true")
 
 
 async def until(fact: Callable[[], Awaitable[T | None]], within: timedelta = WITHIN) -> T:

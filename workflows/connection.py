@@ -59,6 +59,9 @@ class ConnectionWorkflow(Conversation):
             try:
                 receipt = await asyncio.shield(living)
                 break
+            except ActivityError as error:
+                # Not expected. It would end the life; this stalls it, and it can be mended.
+                raise RuntimeError("the life cannot go on") from error
             except asyncio.CancelledError:
                 if living.cancelled():
                     raise  # the worker lets go of this run; it goes on elsewhere
@@ -85,6 +88,7 @@ class ConnectionWorkflow(Conversation):
                     await self._await_the_user()
             if await self._is_to_be_renewed():
                 return None
+        self._visibility.show(self.life.view)
         await workflow.wait_condition(workflow.all_handlers_finished)
         return self._receipt()
 
@@ -196,9 +200,9 @@ class ConnectionWorkflow(Conversation):
             return
         self._stop_jobs()
         self.life.ending = reason
-        view = await deeds.end(self.life.view.connection_id)
-        self.life.show(ending=view.ending, expires_at=None, refresh_at=None)
-        if self.life.holds_secrets:
+        ended = await deeds.end(self.life.view.connection_id)
+        self.life.show(ending=ended.view.ending, expires_at=None, refresh_at=None)
+        if self.life.holds_secrets or ended.holds_secrets:
             self.life.begin_revocation(workflow.now())
         self._turn_away()
 
@@ -244,7 +248,7 @@ class ConnectionWorkflow(Conversation):
         job, self._job = self._job, None
         try:
             result = await job.handle
-        except ActivityError as error:
+        except (ActivityError, asyncio.CancelledError) as error:
             await self._lost(job, error)
             return
         match result:
@@ -265,6 +269,11 @@ class ConnectionWorkflow(Conversation):
     async def _authenticated(self, result: Authenticated, job: deeds.Job) -> None:
         if result.envelope is not None:
             result = Authenticated.of(await deeds.store(result.envelope))
+        stands = self.life.is_newer(result.standing) or self.life.status is ConnectionStatus.ACTIVE
+        if result.reason is None and not stands:
+            # An answer given before: it brought what the connection has lost since.
+            job.refuse("this authorization has been used before; begin anew")
+            return
         change, reason = self.life.after_exchange(result, workflow.now(), stopped=job.stopped)
         await self._become(change)
         job.answer(self.life.view, reason)
@@ -272,15 +281,15 @@ class ConnectionWorkflow(Conversation):
     async def _revoked_at_provider(self, result: RevokedAtProvider) -> None:
         self.life.receipt = result.tokens
         if result.settled or not self.life.postpone_revocation(workflow.now(), result.retry_after):
-            self.life.revocation = None
+            self.life.revocation_is_over()
             if self.life.ending is None:
                 await self._shred()
 
-    async def _lost(self, job: deeds.Job, error: ActivityError) -> None:
+    async def _lost(self, job: deeds.Job, error: BaseException) -> None:
         """A job came to nothing for reasons of our own, or was stopped before it began."""
         if job.ask is not None:
             job.ask.fail_with(error)
-        elif self.life.revocation is not None:
+        elif job.revokes:
             await self._revoked_at_provider(RevokedAtProvider(settled=False))
         elif self.life.status is ConnectionStatus.ACTIVE:
             self.life.struggle(Refreshed(outcome=Outcome.UNAVAILABLE), workflow.now())
@@ -331,7 +340,7 @@ class ConnectionWorkflow(Conversation):
         return self._deadline.due or bool(self._authorizations) or nothing_left or may_read
 
     def _is_asked_to_read(self) -> bool:
-        asked = self.life.sync_asked and not self._reading.is_running
+        asked = self.life.sync_asked and self._reading.may_start
         return asked and self.life.is_sync_due(workflow.now())
 
     def _waits_for_revocation(self) -> bool:

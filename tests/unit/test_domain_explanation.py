@@ -191,7 +191,8 @@ def test_pending_waits_for_the_user() -> None:
     begun = explain(view(S.PENDING, reason=R.AUTHORIZATION_STARTED, attempt=attempt()), NOW)
     failed = attempt("failed", R.AUTHORIZATION_TIMEOUT)
     again = explain(view(S.PENDING, reason=R.AUTHORIZATION_STARTED, attempt=failed), NOW)
-    assert {each.who_must_act for each in (nothing, begun, again)} == {Actor.USER}
+    assert {each.who_must_act for each in (begun, again)} == {Actor.USER}
+    assert nothing.who_must_act is Actor.OPERATOR  # whose application has asked nobody yet
     assert "until 2026-11-21 13:00:00 UTC" in begun.next
     assert "the time to authorize ran out" in again.next
 
