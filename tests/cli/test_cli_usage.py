@@ -27,6 +27,7 @@ WRONG = [
     ("rename", ID),
     ("rename", ID, "name", "--none"),
     ("rename", ID, "x" * 101),
+    ("rename", ID, ""),
     ("token", ID, "--min-ttl", "-1"),
     ("token", ID, "--min-ttl", "soon"),
     ("disconnect",),
