@@ -9,6 +9,7 @@ from moorline.cli import (
     connecting,
     developing,
     ending,
+    figures,
     operating,
     reading,
     rekeying,
@@ -45,10 +46,10 @@ GROUPS: dict[str, list[Callable[..., None]]] = {
     ],
     "Data": [
         syncing.sync,
-        syncing.accounts,
-        syncing.holdings,
-        syncing.transactions,
-        syncing.balances,
+        figures.accounts,
+        figures.holdings,
+        figures.transactions,
+        figures.balances,
     ],
     "Operate": [
         operating.worker,

@@ -10,11 +10,12 @@ from uuid import UUID
 
 from client.authorizations import Received
 from client.connections import Connecting, ConnectionsClient
-from domain.errors import NotConfigured
+from domain.credentials import CredentialType
+from domain.errors import InvalidInput, NotConfigured
 from domain.view import ConnectionView
 from moorline.assembly import Parts
 from moorline.cli.awaiting import answer
-from moorline.cli.opening import everything
+from moorline.cli.opening import everything, way_back
 from moorline.cli.output import Output
 from moorline.cli.pictures import length
 from moorline.listening import PortTaken
@@ -37,6 +38,9 @@ def begin_again(connection_id: UUID) -> Begin:
     """Begin another authorization of a connection there is."""
 
     async def begin(client: ConnectionsClient) -> Connecting:
+        view = await client.view(connection_id)
+        if view.credential_type is CredentialType.API_KEY:
+            raise InvalidInput(f"{view.provider_slug} asks no user: {way_back(view)}")
         begun = await client.begin_authorization(connection_id)
         return Connecting(connection_id, begun.attempt_id, begun.url)
 

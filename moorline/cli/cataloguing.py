@@ -74,13 +74,26 @@ def check(provider: Provider, json: AsJson = False) -> None:
     """
     from moorline.cli.output import Output
 
-    known, detail = asyncio.run(_ask(_catalogue().oauth2(provider)))
+    known, detail = asyncio.run(_ask(_asked_for_users(provider)))
     out = Output(json=json)
     if json:
         out.emit({"provider": provider, "known": known, "detail": detail})
     else:
         out.say(detail)
     raise typer.Exit(0 if known else 1)
+
+
+def _asked_for_users(provider: str) -> "OAuth2Entry":
+    from domain.errors import InvalidInput
+    from providers.entry import OAuth2Entry
+
+    entry = _catalogue().get(provider)
+    if isinstance(entry, OAuth2Entry):
+        return entry
+    raise InvalidInput(
+        f"{provider} is spoken to with an API key, not with a client id and secret of ours; a key "
+        f"is checked when it is given: `moorline connect {provider} --user USER --api-key-stdin`"
+    )
 
 
 def _catalogue() -> "Catalogue":

@@ -6,7 +6,7 @@ stripped of what would steer a terminal.
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from pydantic import BaseModel, JsonValue, TypeAdapter
@@ -57,10 +57,10 @@ class Output:
             self.say(narrow)
 
     @contextmanager
-    def waiting(self, what: str) -> Iterator[None]:
-        """Show that something is waited for; only where somebody watches."""
-        with self._console.status(Text(what)):
-            yield
+    def waiting(self, what: str) -> Iterator[Callable[[str], None]]:
+        """Show that something is waited for, and how far it is; only where somebody watches."""
+        with self._console.status(Text(what)) as status:
+            yield lambda now: status.update(Text(now))
 
     def emit(self, value: BaseModel | JsonValue) -> None:
         """The JSON answer; at once, since more may follow."""
