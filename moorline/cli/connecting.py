@@ -24,7 +24,7 @@ def connect(
     connection_id: Annotated[
         UUID | None,
         typer.Option(
-            "--id", help="The id it is to have.  [default: a new one]", show_default=False
+            "--id", help="The id it is to have; a new one unless given.", show_default=False
         ),
     ] = None,
     alias: Alias = None,

@@ -6,25 +6,27 @@ from typing import TYPE_CHECKING
 import typer
 
 from moorline.cli.arguments import AsJson
+from moorline.cli.help import Command, Group
 
 if TYPE_CHECKING:
     from storage.database import Database
     from storage.keyring import Keyring
 
 keys = typer.Typer(
+    cls=Group,
     name="keys",
     help="What each key of MOORLINE_KEYS and MOORLINE_PAYLOAD_KEYS is needed for, and rotating.",
     no_args_is_help=True,
 )
 
 
-@keys.command()
+@keys.command(cls=Command)
 def status(json: AsJson = False) -> None:
     """Say of each key what is sealed under it, and which may be taken out."""
     asyncio.run(_status(json))
 
 
-@keys.command()
+@keys.command(cls=Command)
 def rewrap(json: AsJson = False) -> None:
     """Bring every connection under the first key. May be stopped and repeated at any time."""
     left = asyncio.run(_rewrap(json))

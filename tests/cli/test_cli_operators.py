@@ -1,7 +1,7 @@
 """What an operator asks: the record of a connection, the providers, the keys."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from signal import SIGINT
 
 from pydantic import JsonValue
@@ -10,6 +10,7 @@ from domain.status import ConnectionStatus
 from domain.view import ConnectionView
 from moorline.cli.retiring import Keys
 from moorline.histories import EXACT_TO, OURS, kept
+from storage import provider_apps
 from storage.database import run
 from storage.keyring import new_key
 from tests.cli.terminal import Done, Terminal
@@ -66,6 +67,9 @@ async def test_providers_are_listed_with_whether_we_are_ready_and_shown_without_
     assert ready[world.slug] is True
     assert ready["xero"] is False
     assert "Xero" in listed.out
+    (row,) = [row for row in rows_of(as_json) if row["slug"] == world.slug]
+    assert row["credential"] == "OAuth 2.0, rotates: sometimes"
+    assert (row["revocation"], row["data"], row["refused_since"]) == ("revokes", False, None)
     assert shown.object["client_secret"] == "(stands in the entry)"
     assert str(shown.object["token_url"]).endswith("/token")
     assert "unknown provider 'nowhere'" in unknown
@@ -82,6 +86,34 @@ async def test_a_provider_is_asked_whether_it_knows_us_and_no_connection_notices
     assert refused.code == 1
     assert "refuses our client id or secret (invalid_client)" in refused.out
     assert (await world.connections.view(view.connection_id)).updated_at == view.updated_at
+
+
+async def test_a_provider_that_refuses_us_is_marked_in_the_list(
+    world: World, terminal: Terminal
+) -> None:
+    async with world.database.transaction() as session:
+        at = datetime(2026, 11, 22, 3, 14, tzinfo=UTC)
+        await provider_apps.misconfigured(session, world.slug, "invalid_client", at)
+    listed, as_json, away = await asyncio.gather(
+        terminal.run("providers", "list"),
+        terminal.run("providers", "list", "--json"),
+        terminal.run("providers", "list", MOORLINE_DATABASE_URL=None),
+    )
+    (line,) = [line for line in listed.out.splitlines() if line.startswith(world.slug)]
+    assert line.endswith("refused since 2026-11-22 03:14 (invalid_client)")
+    (row,) = [row for row in rows_of(as_json) if row["slug"] == world.slug]
+    assert (row["ready"], row["refused_code"]) == (True, "invalid_client")
+    assert away.code == 0
+    assert "Who refuses our client id or secret is not known" in away.out
+
+
+async def test_an_entry_was_shown_in_the_words_of_python(terminal: Terminal) -> None:
+    """Bug: `True`, `None` and `{'reader': 'sandbox', ...}`."""
+    shown = (await terminal.run("providers", "show", "sandbox")).out
+    assert "{reader: sandbox, url: " in shown
+    assert "sends_iss               true" in shown
+    assert "[{fields: {error: invalid_grant, error_subtype: access_revoked}, outcome:" in shown
+    assert not any(word in shown for word in ("True", "None", "{'", "['"))
 
 
 async def test_a_provider_that_is_away_did_not_say_whether_it_knows_us(
