@@ -45,7 +45,7 @@ async def find(
     status: ConnectionStatus | None = None,
     limit: int = 1000,
 ) -> Sequence[ConnectionView]:
-    """Connections that match all that is given, the newest first; attempts are left out."""
+    """Connections that match all that is given, the newest first."""
     query = (
         select(ConnectionRow, CredentialsRow, SyncRow)
         .join(CredentialsRow)
@@ -57,8 +57,10 @@ async def find(
         query = query.where(ConnectionRow.provider_slug == provider_slug)
     if status is not None:
         query = query.where(ConnectionRow.status == status)
-    rows = await session.exec(query.order_by(col(ConnectionRow.created_at).desc()).limit(limit))
-    return [_view(found, None) for found in rows.all()]
+    query = query.order_by(col(ConnectionRow.created_at).desc()).limit(limit)
+    rows = (await session.exec(query)).all()
+    tried = await attempts.newest_of(session, [row.id for row, *_ in rows])
+    return [_view(found, tried.get(found[0].id)) for found in rows]
 
 
 async def degraded(session: AsyncSession) -> dict[Outcome, int]:
