@@ -9,8 +9,9 @@ from rich.text import Text
 
 from domain.credentials import CredentialType
 from domain.explanation import WHY, instant
+from domain.outcomes import Revocation
 from domain.status import ConnectionStatus
-from domain.view import Attempt, ConnectionView, Receipt, Syncing
+from domain.view import Attempt, ConnectionView, Receipt, Syncing, TokenReceipt
 from moorline.cli.output import line, status_text
 
 if TYPE_CHECKING:
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
 MARGIN = 14
 ALIKE = frozenset({"provider_id", "provider_slug"})
+FATES = {
+    Revocation.UNSUPPORTED: ": the provider cannot revoke it",
+    Revocation.GAVE_UP: ": the provider has not confirmed it within a day",
+    Revocation.UNCERTAIN: ": there may be one that never reached us",
+}
 UNITS = (("years", 31_556_952), ("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
@@ -89,10 +95,18 @@ def event_line(row: "EventRow") -> str:
 
 def receipt_of(receipt: Receipt) -> str:
     """What was revoked where, in a line for each token."""
-    lines = [f"  {token.token}: {token.result.value}" for token in receipt.tokens]
+    lines = [f"  {token.token}: {_fate(token)}" for token in receipt.tokens]
     held = "\n".join(lines) or "  nothing was held"
     here = "all secrets are destroyed" if receipt.shredded else "secrets are still kept"
     return f"At the provider:\n{held}\nHere: {here}."
+
+
+def _fate(token: TokenReceipt) -> str:
+    said = FATES.get(token.result, "")
+    if token.token == "api_key" and token.result is Revocation.UNSUPPORTED:
+        said = ": the key works until its user deletes it at the provider"
+    dies = f"; it dies by itself {instant(token.dies_at)}" if token.dies_at else ""
+    return f"{token.result.value}{said}{dies}"
 
 
 def distance(at: datetime, now: datetime | None = None) -> str:

@@ -176,6 +176,15 @@ async def test_a_key_on_standard_input_makes_a_connection(reading: World, shell:
     assert f"`moorline authorize {view.connection_id} --api-key-stdin`" in again
 
 
+async def test_what_becomes_of_a_key_was_one_word(reading: World, shell: Terminal) -> None:
+    """Bug: `unsupported`, and not that it works on until its user deletes it."""
+    made = await reading.sandbox.new_key()
+    words = ("connect", BROKER, "--user", reading.user_id, "--api-key-stdin", "--json")
+    connected = await shell.run(*words, stdin=f"{made.api_key}\n")
+    ended = await shell.run("disconnect", connected.object["connection_id"], "--yes")
+    assert "api_key: unsupported: the key works until its user deletes it" in ended.out
+
+
 @pytest.mark.parametrize("key", ["", "two words", "não", "mlcanary-key-made-up"])
 async def test_a_key_that_is_none_is_refused_in_one_line(
     reading: World, shell: Terminal, key: str
