@@ -110,7 +110,7 @@ class ConnectionsClient:
             Unreachable: the database is away, and nothing was begun; or no worker answers, and
                 the connection may yet be stored.
         """
-        self._catalogue.oauth2(provider_slug)
+        self._catalogue.oauth2(provider_slug).check_ready()  # before anything is stored
         if not is_valid_alias(alias):
             raise InvalidInput(ProviderConnectionError.INVALID_ALIAS)
         connection_id = connection_id or uuid4()

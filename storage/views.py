@@ -50,7 +50,7 @@ async def find(
 ) -> Sequence[ConnectionView]:
     """Connections that match all that is given, the newest first.
 
-    Without attempts and revocations under way: see ``get``.
+    Without revocations under way: see ``get``.
     """
     query = (
         select(ConnectionRow, CredentialsRow, SyncRow)
@@ -63,8 +63,10 @@ async def find(
         query = query.where(ConnectionRow.provider_slug == provider_slug)
     if status is not None:
         query = query.where(ConnectionRow.status == status)
-    rows = await session.exec(query.order_by(col(ConnectionRow.created_at).desc()).limit(limit))
-    return [_view(found, None) for found in rows.all()]
+    query = query.order_by(col(ConnectionRow.created_at).desc()).limit(limit)
+    rows = (await session.exec(query)).all()
+    tried = await attempts.newest_of(session, [row.id for row, *_ in rows])
+    return [_view(found, tried.get(found[0].id)) for found in rows]
 
 
 async def degraded(session: AsyncSession) -> dict[Outcome, int]:
