@@ -216,6 +216,19 @@ class World:
         handle = self.temporal.get_workflow_handle(workflow_id(connection_id))
         return (await handle.fetch_history()).events
 
+    async def whole_history(self, connection_id: UUID) -> Sequence[HistoryEvent]:
+        """The same of all its runs."""
+        name, events = workflow_id(connection_id), [*await self.history(connection_id)]
+        while before := _run_before(events[0]):
+            handle = self.temporal.get_workflow_handle(name, run_id=before)
+            events = [*(await handle.fetch_history()).events, *events]
+        return events
+
+
+def _run_before(first: HistoryEvent) -> str:
+    """The run that this one continues; empty, if it is the first."""
+    return first.workflow_execution_started_event_attributes.continued_execution_run_id
+
 
 async def until(fact: Callable[[], Awaitable[T | None]], within: timedelta = WITHIN) -> T:
     """Wait for a fact: whatever is truthy."""
