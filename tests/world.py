@@ -5,7 +5,7 @@ Servers are shared by the session; nothing else is, so tests may run in any orde
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,9 +17,11 @@ from uuid import UUID, uuid4
 import asyncpg
 import yaml
 from pydantic import JsonValue
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client, HeaderCodecBehavior
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import ActivityEnvironment
 from temporalio.worker import Worker
 
 from activities.resources import Resources
@@ -54,6 +56,7 @@ from workflows.connection import ConnectionWorkflow
 from workflows.names import workflow_id
 
 T = TypeVar("T")
+RequestT = TypeVar("RequestT")
 
 REDIRECT_URI = "http://127.0.0.1:8400/callback"
 WITHIN = timedelta(seconds=30)
@@ -243,6 +246,30 @@ class World:
 
     async def event_types(self, connection_id: UUID) -> list[str]:
         return [row.type for row in await self.connections.events(connection_id)]
+
+    async def perform(
+        self, work: Callable[[RequestT], Coroutine[object, object, T]], request: RequestT
+    ) -> T:
+        """Carry out an activity as a worker would, in a world that may have none."""
+        return await ActivityEnvironment().run(work, request)
+
+    async def history(self, connection_id: UUID) -> Sequence[HistoryEvent]:
+        """What Temporal has recorded of the life's present run."""
+        handle = self.temporal.get_workflow_handle(workflow_id(connection_id))
+        return (await handle.fetch_history()).events
+
+    async def whole_history(self, connection_id: UUID) -> Sequence[HistoryEvent]:
+        """The same of all its runs."""
+        name, events = workflow_id(connection_id), [*await self.history(connection_id)]
+        while before := _run_before(events[0]):
+            handle = self.temporal.get_workflow_handle(name, run_id=before)
+            events = [*(await handle.fetch_history()).events, *events]
+        return events
+
+
+def _run_before(first: HistoryEvent) -> str:
+    """The run that this one continues; empty, if it is the first."""
+    return first.workflow_execution_started_event_attributes.continued_execution_run_id
 
 
 async def _rename(connection: asyncpg.Connection, before: str, after: str) -> None:

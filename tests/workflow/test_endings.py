@@ -8,6 +8,7 @@ import pytest
 from domain.errors import Conflict, NeedsUser, NotFound
 from domain.status import ConnectionStatus
 from domain.view import Receipt
+from storage.database import run
 from tests.world import World, until
 from workflows.names import workflow_id
 
@@ -102,6 +103,40 @@ async def test_a_provider_that_cannot_revoke_is_said_so_in_the_receipt(living: W
     assert fates["refresh_token"].result == "unsupported"
     assert fates["access_token"].dies_at == view.expires_at
     assert receipt.shredded
+
+
+async def test_an_answer_that_was_lost_leaves_an_uncertain_token_in_the_receipt(
+    living: World,
+) -> None:
+    await living.behave(rotation="strict")
+    view = await living.connected()
+    await living.plant("token", "drop", when="after_acting", grant_type="refresh_token")
+    with pytest.raises(NeedsUser):
+        await living.connections.refresh(view.connection_id)
+    await living.becomes(view.connection_id, ConnectionStatus.EXPIRED)
+    await living.connections.disconnect(view.connection_id)
+    receipt = await living.connections.receipt(view.connection_id)
+    fates = {token.token: token.result for token in receipt.tokens}
+    assert fates.pop("lost answer") == "uncertain"
+    assert set(fates.values()) == {"revoked"}
+    explained = await living.connections.explain(view.connection_id)
+    assert "lost answer: uncertain" in explained.text
+
+
+async def test_a_token_that_does_not_open_is_uncertain_in_the_receipt_and_holds_up_no_end(
+    living: World,
+) -> None:
+    view = await living.connected()
+    async with living.database.transaction() as session:
+        await run(session, "UPDATE data_keys SET key_id = 'retired'", {})
+    await living.connections.disconnect(view.connection_id)
+    await living.becomes(view.connection_id, ConnectionStatus.DISCONNECTED)
+    receipt = await living.connections.receipt(view.connection_id)
+    assert [(token.token, token.result) for token in receipt.tokens] == [
+        ("refresh_token", "uncertain")
+    ]
+    assert receipt.shredded
+    assert await living.log("revoke") == []
 
 
 async def test_a_revoke_before_the_user_has_finished_fails_the_connection(living: World) -> None:
