@@ -15,7 +15,7 @@ from activities.authenticate import Authentication
 from activities.payloads import Authenticate, RefreshCredentials, Refreshed
 from activities.refresh import Refresh
 from domain.status import ConnectionStatus, StatusReason
-from storage import credentials
+from storage import claims
 from storage.claims import Claim, Purpose, take
 from storage.database import run
 from storage.tables import JournalRow
@@ -67,7 +67,7 @@ async def test_an_answer_that_came_too_late_is_kept_and_tried_before_the_token_i
     assert there is not None
     assert there.generation == 1
     async with living.database.transaction() as session:
-        (orphan,) = await credentials.orphans(session, view.connection_id)
+        (orphan,) = await claims.orphans(session, view.connection_id)
     assert (orphan.generation, orphan.purpose) == (2, Purpose.REFRESH)
     # The stored token was rotated out: presenting it would be taken for theft, and end the grant.
     again = await living.connections.refresh(view.connection_id)
@@ -107,7 +107,7 @@ async def test_a_refreshed_token_that_nobody_can_open_any_more_is_revoked_at_the
     assert [call.presented for call in fresh] == ["current", "revoked"]
     assert (await living.grant()).revoked_by == "client"
     async with living.database.transaction() as session:
-        assert await credentials.orphans(session, view.connection_id) == []
+        assert await claims.orphans(session, view.connection_id) == []
 
 
 async def test_an_authorization_that_nobody_can_open_any_more_is_revoked_at_the_provider(
