@@ -7,9 +7,10 @@ Temporal, under a key that never travels.
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from domain.outcomes import Outcome
+from domain.sparse import Sparse
 from domain.standing import Standing
 from domain.status import ConnectionStatus, StatusReason
 from domain.syncs import SyncOutcome
@@ -17,7 +18,7 @@ from domain.view import ConnectionView, Receipt, Syncing, TokenReceipt
 from storage.credentials import Envelope
 
 
-class Payload(BaseModel):
+class Payload(Sparse):
     """Base of all: frozen, tolerant of fields it does not know, silent about values it refuses."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)

@@ -8,16 +8,20 @@ import asyncio
 import os
 import sys
 from datetime import timedelta
+from uuid import uuid4
 
 from temporalio import activity, workflow
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Worker
 
+from benchmarks.abreast import abreast
 from moorline.assembly import workflow_runner
+from workflows.renewal import LONG_HISTORY
 
 READY = "bare worker ready"
-
+SHORTEST_S = 0.01
+"""A timer that has always fired by the time the worker comes to it: no pace but its own."""
 
 _done = 0
 
@@ -29,22 +33,17 @@ async def nothing() -> None:
     _done += 1
 
 
-def done() -> int:
-    """How many times nothing has been done in this process."""
-    return _done
-
-
 @workflow.defn
 class Cycle:
     """A timer and an activity, again and again: the least a refresh cycle could cost."""
 
     @workflow.run
-    async def run(self, seconds: float) -> None:
-        """For ever, in histories of 500 events."""
-        while workflow.info().get_current_history_length() < 500:
-            await asyncio.sleep(seconds)
+    async def run(self) -> None:
+        """For ever, in histories as long as ours."""
+        while workflow.info().get_current_history_length() < LONG_HISTORY:
+            await asyncio.sleep(SHORTEST_S)
             await workflow.execute_activity(nothing, start_to_close_timeout=timedelta(seconds=60))
-        workflow.continue_as_new(seconds)
+        workflow.continue_as_new()
 
 
 @workflow.defn
@@ -63,6 +62,38 @@ class Wait:
     def end(self) -> None:
         """It is over."""
         self._told = True
+
+
+async def cycles_per_second(client: Client, queue: str, count: int, seconds: float) -> float:
+    """How many cycles so many workflows make in a second, once they run."""
+    async with new_worker(client, queue):
+
+        async def start(_: int) -> WorkflowHandle[Cycle, None]:
+            return await client.start_workflow(Cycle.run, id=f"cycle-{uuid4()}", task_queue=queue)
+
+        handles = await abreast(start, range(count))
+        await asyncio.sleep(seconds / 5)
+        before = _done
+        await asyncio.sleep(seconds)
+        found = (_done - before) / seconds
+        await abreast(lambda handle: handle.terminate(), handles)
+    return found
+
+
+async def start_waiting(client: Client, queue: str, count: int) -> list[WorkflowHandle[Wait, None]]:
+    """So many workflows that have begun, and are idle."""
+
+    async def one(_: int) -> WorkflowHandle[Wait, None]:
+        handle = await client.start_workflow(Wait.run, id=f"wait-{uuid4()}", task_queue=queue)
+        while (await handle.describe()).history_length < _TAKEN_UP:
+            await asyncio.sleep(0.05)
+        return handle
+
+    return await abreast(one, range(count))
+
+
+_TAKEN_UP = 4
+"""Events of a workflow that has been taken up by a worker, and waits."""
 
 
 def new_worker(client: Client, queue: str) -> Worker:

@@ -1,23 +1,23 @@
 """The ground all benchmarks stand on: one stack of real servers, and many connections quickly."""
 
-import asyncio
 import os
 import shutil
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
 import httpx
 import yaml
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 
+from activities.resources import Resources
+from benchmarks.abreast import abreast
 from client.connections import ConnectionsClient
 from client.messaging import Messaging
 from domain.commands import ConnectProvider
@@ -30,18 +30,18 @@ from moorline.stack import Ports, StackFacts
 from providers.sandbox.behaviour import Behaviour
 from providers.sandbox.clients import Registration
 from providers.sandbox.remote import Remote
+from providers.transport import new_http_client
+from storage.database import Database
 
-T = TypeVar("T")
-R = TypeVar("R")
-
-AT_ONCE = 20
 SECRET = "mlcanary-secret-benchmarks"
+SHORT, LONG, DATA = "bench-short", "bench-long", "bench-data"
+DAY = timedelta(days=1)
 APPS = {
-    "bench-short": Behaviour(access_ttl_s=2),
-    "bench-long": Behaviour(access_ttl_s=86_400),
-    "bench-data": Behaviour(access_ttl_s=86_400),
+    SHORT: Behaviour(access_ttl_s=2),
+    LONG: Behaviour(access_ttl_s=DAY.total_seconds()),
+    DATA: Behaviour(access_ttl_s=DAY.total_seconds()),
 }
-"""Tokens of two seconds, of a day, and of a day with data to be read."""
+"""Tokens of seconds, of a day, and of a day with data to be read."""
 
 
 @dataclass
@@ -60,8 +60,41 @@ class Ground:
         parts = self.parts
         return ConnectionsClient(messaging, parts.database, parts.vault, parts.catalogue)
 
-    async def connect(self, client: ConnectionsClient, slug: str, count: int) -> list[UUID]:
-        """So many ACTIVE connections."""
+    @asynccontextmanager
+    async def working(self, queue: str) -> AsyncIterator[None]:
+        """A worker of ours in this process, as the bare ones are."""
+        parts = self.parts
+        # A pool of its own: the benchmark asks for many things at once, too.
+        database = Database(parts.settings.database_url.get_secret_value())
+        async with new_http_client() as http:
+            resources = Resources(
+                database, parts.vault, parts.catalogue, http, parts.settings.redirect_uri
+            )
+            worker = assembly.new_worker(
+                parts.temporal,
+                queue,
+                resources,
+                graceful_shutdown=timedelta(seconds=30),
+                max_cached_workflows=2000,
+            )
+            async with worker:
+                yield
+        await database.close()
+
+    async def connect(
+        self,
+        client: ConnectionsClient,
+        slug: str,
+        count: int,
+        *,
+        first_refresh_s: float | None = None,
+    ) -> list[UUID]:
+        """So many ACTIVE connections.
+
+        Args:
+            first_refresh_s: the first refresh comes no earlier than this; None: as the provider
+                says of its tokens.
+        """
 
         async def one(_: int) -> UUID:
             minted = await self.sandbox.mint(slug)
@@ -70,7 +103,10 @@ class Ground:
                 "access_token": Secret(minted.access_token),
                 "refresh_token": Secret(minted.refresh_token or ""),
             }
-            ends_at = datetime.now(UTC) + timedelta(seconds=minted.expires_in or 60)
+            lives_s = float(minted.expires_in or 60)
+            if first_refresh_s is not None:
+                lives_s = _life_before(first_refresh_s)
+            ends_at = datetime.now(UTC) + timedelta(seconds=lives_s)
             command = ConnectProvider(
                 user_id=uuid4(),
                 provider_id=provider_id_of(slug),
@@ -84,13 +120,16 @@ class Ground:
         return await abreast(one, range(count))
 
     async def end(self, connections: Iterable[UUID]) -> None:
-        """Terminate them, so that they cost the next benchmark nothing."""
+        """Terminate them and forget all connections: they cost the next benchmark nothing."""
 
         async def one(connection_id: UUID) -> None:
             handle = self.bare.get_workflow_handle(f"connection-{connection_id}")
             await handle.terminate()
 
         await abreast(one, connections)
+        connection = await self.raw_connection()
+        await connection.execute("TRUNCATE connections CASCADE")
+        await connection.close()
 
     async def actions(self) -> float:
         """Billable actions so far, by the server's own counter."""
@@ -101,6 +140,30 @@ class Ground:
             float(line.rpartition(" ")[2])
             for line in text.splitlines()
             if line.startswith("action{")
+        )
+
+    async def generations(self) -> float:
+        """All tokens so far, the first ones included."""
+        return await self.value("SELECT sum(generation) FROM credentials")
+
+    async def history(self, connection_id: UUID) -> tuple[int, int, int]:
+        """Events and bytes of a life, all its runs together, and how many runs that are."""
+        handle = self.bare.get_workflow_handle(f"connection-{connection_id}")
+        events = size = runs = 0
+        while True:
+            described = (await handle.describe()).raw_description.workflow_execution_info
+            events += described.history_length
+            size += described.history_size_bytes
+            runs += 1
+            if described.first_run_id in {"", described.execution.run_id}:
+                return events, size, runs
+            handle = await self._run_before(handle)
+
+    async def _run_before(self, handle: WorkflowHandle[Any, Any]) -> WorkflowHandle[Any, Any]:
+        started = await anext(aiter(handle.fetch_history_events(page_size=1)))
+        attributes = started.workflow_execution_started_event_attributes
+        return self.bare.get_workflow_handle(
+            handle.id, run_id=attributes.continued_execution_run_id
         )
 
     async def value(self, query: str, *values: object) -> float:
@@ -147,24 +210,10 @@ async def ground(state: Path) -> AsyncIterator[Ground]:
         shutil.rmtree(state)
 
 
-async def abreast(work: Callable[[T], Awaitable[R]], items: Iterable[T]) -> list[R]:
-    """Do this with each, twenty at once; the answers in order."""
-    gate = asyncio.Semaphore(AT_ONCE)
-
-    async def one(item: T) -> R:
-        async with gate:
-            return await work(item)
-
-    return list(await asyncio.gather(*(one(item) for item in items)))
-
-
-async def until(fact: Callable[[], Awaitable[bool]], within_s: float = 300) -> float:
-    """Wait for a fact; how many seconds that took."""
-    began = time.monotonic()
-    async with asyncio.timeout(within_s):
-        while not await fact():
-            await asyncio.sleep(0.05)
-    return time.monotonic() - began
+def _life_before(first_refresh_s: float) -> float:
+    """How long a token must live that is not refreshed before this."""
+    # Its last three eighths to five eighths, of at most 75 s, are for refreshing it.
+    return min(first_refresh_s * 8 / 3, first_refresh_s + 75)
 
 
 def _write_entries(folder: Path, url: str) -> None:
@@ -179,6 +228,6 @@ def _write_entries(folder: Path, url: str) -> None:
             "client_id": slug,
             "client_secret": SECRET,
         }
-        if slug == "bench-data":
+        if slug == DATA:
             entry |= {"data": {"reader": "sandbox", "url": f"{url}/api"}}  # type: ignore[dict-item]
         (folder / f"{slug}.yaml").write_text(yaml.safe_dump(entry))

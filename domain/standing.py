@@ -9,14 +9,15 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from domain.deadlines import REASON_WHEN_PASSED, Deadline, DeadlineKind, access_token_end
 from domain.schedule import KEEP_ALIVE, refresh_after
+from domain.sparse import Sparse
 from domain.status import StatusReason
 
 
-class Standing(BaseModel):
+class Standing(Sparse):
     """What a workflow needs to know of credentials it never sees.
 
     Attributes:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib.metadata import version
 from typing import Any
 
 from temporalio.client import Client
@@ -48,6 +49,9 @@ AT_ONCE = 40
 100 would wait for the database's 20 connections instead, and fail there under load."""
 READING_AT_ONCE = 20
 """Connections whose data one worker reads at once."""
+UNVERSIONED = version("moorline")
+"""What an unversioned worker calls itself. The SDK would hash all code that is loaded: a longer
+name, kept five times for every refresh, of which nobody can tell what it is."""
 PASSED_THROUGH = (
     "activities",
     "domain",
@@ -150,6 +154,7 @@ def new_worker(
         max_cached_workflows=max_cached_workflows,
         max_concurrent_activities=AT_ONCE,
         deployment_config=versioned if build_id else None,
+        build_id=None if build_id else UNVERSIONED,
     )
     reading = Worker(
         temporal,
@@ -158,6 +163,7 @@ def new_worker(
         graceful_shutdown_timeout=graceful_shutdown,
         max_concurrent_activities=READING_AT_ONCE,
         deployment_config=versioned if build_id else None,
+        build_id=None if build_id else UNVERSIONED,
     )
     return Workers(lives, reading)
 

@@ -1,0 +1,45 @@
+"""Memory of a worker per idle connection it keeps, against a bare idle workflow's."""
+
+from pathlib import Path
+
+from benchmarks import bare
+from benchmarks.figures import Effort, Figure
+from benchmarks.ground import LONG, Ground
+
+FIRST = 30
+"""After so many everything is loaded that is shared by all."""
+
+
+async def idle_memory(ground: Ground, effort: Effort) -> list[Figure]:
+    """A worker process of each kind: how much it grows with so many that wait."""
+    development = ground.development
+    worker = await development.start_worker("bench-memory", MOORLINE_TASK_QUEUE="bench-memory")
+    client = ground.on_queue("bench-memory")
+    ids = await ground.connect(client, LONG, FIRST)
+    before = _resident(worker.pid)
+    ids += await ground.connect(client, LONG, effort.connections)
+    ours = (_resident(worker.pid) - before) / effort.connections
+    await ground.end(ids)
+    await worker.stop()
+    bare_worker = await development.stack.start_python(
+        "bench-bare",
+        ["-m", "benchmarks.bare", "bench-idle"],
+        env=development.environment,
+        ready=bare.READY,
+    )
+    await bare.start_waiting(ground.bare, "bench-idle", FIRST)
+    before = _resident(bare_worker.pid)
+    await bare.start_waiting(ground.bare, "bench-idle", effort.connections)
+    theirs = (_resident(bare_worker.pid) - before) / effort.connections
+    await bare_worker.stop()
+    raw = {"KiB": ours, "bare KiB": theirs}
+    return [
+        Figure("memory per idle connection", effort.connections, ours / max(theirs, 1), "-", raw)
+    ]
+
+
+def _resident(pid: int) -> float:
+    """Memory of a process, in KiB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    (line,) = [line for line in status.splitlines() if line.startswith("VmRSS:")]
+    return float(line.split()[1])
