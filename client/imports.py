@@ -100,18 +100,9 @@ class Imports:
     async def _start(
         self, command: ConnectProvider, connection_id: UUID, staged: StagedRow | None
     ) -> None:
+        staged_id = staged.id if staged else None
         try:
-            await self._messaging.start(
-                StartConnection(
-                    connection_id=connection_id,
-                    user_id=command.user_id,
-                    provider_id=command.provider_id,
-                    provider_slug=command.provider_slug,
-                    alias=command.alias,
-                    imported=True,
-                    staged_id=staged.id if staged else None,
-                )
-            )
+            await self._messaging.start(_start_of(command, connection_id, staged_id))
         except Conflict:  # the same command has been given before: that one's credentials count
             if staged is not None:
                 async with self._database.transaction() as session:
@@ -155,18 +146,21 @@ async def take_up(messaging: Messaging, kept: StagedRow) -> None:
     Raises:
         Conflict: it is being carried out.
     """
-    assert kept.user_id is not None  # it is a command, see ``staging.unborn``
-    assert kept.provider_slug is not None
-    await messaging.start(
-        StartConnection(
-            connection_id=kept.connection_id,
-            user_id=kept.user_id,
-            provider_id=kept.provider_id,
-            provider_slug=kept.provider_slug,
-            alias=kept.alias,
-            imported=True,
-            staged_id=kept.id,
-        )
+    command = staging.command_of(kept)
+    await messaging.start(_start_of(command, kept.connection_id, kept.id))
+
+
+def _start_of(
+    command: ConnectProvider, connection_id: UUID, staged_id: UUID | None
+) -> StartConnection:
+    return StartConnection(
+        connection_id=connection_id,
+        user_id=command.user_id,
+        provider_id=command.provider_id,
+        provider_slug=command.provider_slug,
+        alias=command.alias,
+        imported=True,
+        staged_id=staged_id,
     )
 
 
