@@ -58,21 +58,22 @@ async def payload_keys(settings: Settings) -> PayloadKeys:
     except MoorlineError as error:
         why = f"{error}: since when only {ring.primary_id!r} is needed cannot be said."
         return PayloadKeys(payload_keys=keys, needed=why)
-    return PayloadKeys(
-        payload_keys=keys, oldest_history=found.since, needed=_needed(ring.primary_id, found)
-    )
+    needed = _needed(ring.primary_id, len(keys), found)
+    return PayloadKeys(payload_keys=keys, oldest_history=found.since, needed=needed)
 
 
 def _part(name: str, primary: str) -> str:
     return "encrypts" if name == primary else "opens only, as long as a history needs it"
 
 
-def _needed(primary: str, found: Kept) -> str:
+def _needed(primary: str, count: int, found: Kept) -> str:
     if found.since is None:
         return f"Temporal keeps no history of a connection: only {primary!r} is needed."
+    began = f"The oldest history that Temporal keeps began {instant(found.since)}"
+    if count == 1:
+        return f"{began}; a key that encrypted since then and is not here is missing."
     return (
-        f"The oldest history that Temporal keeps began {instant(found.since)}, and whatever "
-        f"encrypted since then is needed. If {primary!r} was first in every process by that time, "
-        "the others may be taken out of MOORLINE_PAYLOAD_KEYS. A run that has ended is kept for "
-        f"{length(found.retention)}."
+        f"{began}, and whatever encrypted since then is needed. If {primary!r} was first in every "
+        "process by that time, the others may be taken out of MOORLINE_PAYLOAD_KEYS. A run that "
+        f"has ended is kept for {length(found.retention)}."
     )

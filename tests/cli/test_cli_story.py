@@ -74,6 +74,7 @@ async def _is_used(terminal: Terminal, connection_id: UUID) -> None:
     newer = again.object
     assert newer["access_token"] != token.out.strip()
     assert (newer["token_type"], newer["generation"]) == ("Bearer", 2)
+    assert str(newer["expires_at"]).endswith("Z")  # as everywhere
     assert 0 < float(str(newer["min_ttl_s"])) <= 1800  # half of the lifetime
     assert renamed.out == "It is called other now.\n"
     unnamed = await terminal.run("rename", connection_id, "--none", "--json")
