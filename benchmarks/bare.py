@@ -1,25 +1,20 @@
-"""The least that could be compared: workflows of a timer, a no-op activity, a signal.
-
-Also a program, ``python -m benchmarks.bare QUEUE``: a worker of them in a process of its own, whose
-memory can be told apart.
-"""
+"""The least that could be compared: workflows of a timer, a no-op activity, a signal."""
 
 import asyncio
-import os
-import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import uuid4
 
 from temporalio import activity, workflow
 from temporalio.client import Client, WorkflowHandle
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from benchmarks.abreast import abreast
-from moorline.assembly import workflow_runner
+from moorline.assembly import PASSED_THROUGH
 from workflows.renewal import LONG_HISTORY
 
-READY = "bare worker ready"
 SHORTEST_S = 0.01
 """A timer that has always fired by the time the worker comes to it: no pace but its own."""
 
@@ -64,20 +59,22 @@ class Wait:
         self._told = True
 
 
-async def cycles_per_second(client: Client, queue: str, count: int, seconds: float) -> float:
-    """How many cycles so many workflows make in a second, once they run."""
+@asynccontextmanager
+async def cycling(client: Client, queue: str, count: int) -> AsyncIterator[None]:
+    """So many workflows make cycles, as fast as they can."""
     async with new_worker(client, queue):
 
         async def start(_: int) -> WorkflowHandle[Cycle, None]:
             return await client.start_workflow(Cycle.run, id=f"cycle-{uuid4()}", task_queue=queue)
 
         handles = await abreast(start, range(count))
-        await asyncio.sleep(seconds / 5)
-        before = _done
-        await asyncio.sleep(seconds)
-        found = (_done - before) / seconds
+        yield
         await abreast(lambda handle: handle.terminate(), handles)
-    return found
+
+
+async def made() -> float:
+    """How many cycles have been made in this process."""
+    return _done
 
 
 async def start_waiting(client: Client, queue: str, count: int) -> list[WorkflowHandle[Wait, None]]:
@@ -97,26 +94,15 @@ _TAKEN_UP = 4
 
 
 def new_worker(client: Client, queue: str) -> Worker:
-    """A worker of these, set up as ours is."""
+    """A worker of these, set up as ours is: also in that it loads its own code once for all."""
+    restrictions = SandboxRestrictions.default.with_passthrough_modules(
+        *PASSED_THROUGH, "benchmarks"
+    )
     return Worker(
         client,
         task_queue=queue,
         workflows=[Cycle, Wait],
         activities=[nothing],
-        workflow_runner=workflow_runner(),
+        workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
         max_cached_workflows=2000,
     )
-
-
-async def main(queue: str) -> None:
-    """Work until killed."""
-    client = await Client.connect(
-        os.environ["TEMPORAL_ADDRESS"], data_converter=pydantic_data_converter
-    )
-    async with new_worker(client, queue):
-        print(READY, flush=True)
-        await asyncio.Event().wait()
-
-
-if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from benchmarks import bare
+from benchmarks import bare, idling
 from benchmarks.figures import Effort, Figure
 from benchmarks.ground import LONG, Ground
 
-FIRST = 30
+FIRST = 100
 """After so many everything is loaded that is shared by all."""
 
 
@@ -23,9 +23,9 @@ async def idle_memory(ground: Ground, effort: Effort) -> list[Figure]:
     await worker.stop()
     bare_worker = await development.stack.start_python(
         "bench-bare",
-        ["-m", "benchmarks.bare", "bench-idle"],
+        ["-m", "benchmarks.idling", "bench-idle"],
         env=development.environment,
-        ready=bare.READY,
+        ready=idling.READY,
     )
     await bare.start_waiting(ground.bare, "bench-idle", FIRST)
     before = _resident(bare_worker.pid)

@@ -1,8 +1,10 @@
 """Refresh cycles per second against a timer and a no-op activity per cycle."""
 
-import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-from benchmarks import bare, processor
+from benchmarks import bare
+from benchmarks.counting import pace
 from benchmarks.figures import Effort, Figure, mean
 from benchmarks.ground import SHORT, Ground
 
@@ -18,36 +20,32 @@ async def refresh_cycles(ground: Ground, effort: Effort) -> list[Figure]:
     time; ``due/s`` says how often. Where ours comes near that, the machine is too fast for so few
     connections, and the ratio says too little.
     """
-    theirs = [await _bare(ground, effort, 1)]
-    ours, where = await _ours(ground, effort)
-    theirs.append(await _bare(ground, effort, 2))
-    raw = {
-        "cycles/s": ours,
-        "bare cycles/s": mean(theirs),
-        "due/s": effort.connections / DUE_AFTER_S,
-        **where,
-    }
-    ratio = ours / mean(theirs)
-    return [Figure("refresh cycles per second", effort.connections, ratio, "0.9", raw)]
-
-
-async def _bare(ground: Ground, effort: Effort, turn: int) -> float:
-    return await bare.cycles_per_second(
-        ground.bare, f"bench-bare-{turn}", effort.connections, effort.seconds / 2
-    )
-
-
-async def _ours(ground: Ground, effort: Effort) -> tuple[float, dict[str, float]]:
-    """Cycles per second, and where the processor was while they were made."""
-    client = ground.on_queue("bench-cycles")
+    half = Effort(effort.connections, effort.seconds / 2)
     parts = ground.development.stack.children
+    bares = []
+    for turn in range(2):
+        async with bare.cycling(ground.bare, f"bench-bare-{turn}", effort.connections):
+            bares.append(await pace(bare.made, parts, half))
+        if turn == 0:
+            async with _refreshing(ground, effort.connections):
+                ours = await pace(ground.generations, parts, effort)
+    theirs = mean([found.per_s for found in bares])
+    raw = {
+        "cycles/s": ours.per_s,
+        "bare cycles/s": theirs,
+        "due/s": effort.connections / DUE_AFTER_S,
+        **ours.where(""),
+        **bares[0].where("bare "),
+    }
+    name = "refresh cycles per second"
+    return [Figure(name, effort.connections, ours.per_s / theirs, "0.9", raw)]
+
+
+@asynccontextmanager
+async def _refreshing(ground: Ground, count: int) -> AsyncIterator[None]:
+    client = ground.on_queue("bench-cycles")
     async with ground.working("bench-cycles"):
         await ground.sandbox.behave(SHORT, access_ttl_s=TTL_S)
-        ids = await ground.connect(client, SHORT, effort.connections, first_refresh_s=TTL_S)
-        await asyncio.sleep(effort.warm_up)
-        before, busy = await ground.generations(), processor.spent(parts)
-        await asyncio.sleep(effort.seconds)
-        cycles = await ground.generations() - before
-        where = processor.per_cycle(busy, processor.spent(parts), cycles)
+        ids = await ground.connect(client, SHORT, count, first_refresh_s=TTL_S)
+        yield
         await ground.end(ids)
-    return cycles / effort.seconds, where

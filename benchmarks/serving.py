@@ -7,6 +7,7 @@ from pathlib import Path
 from temporalio.client import Client
 
 from benchmarks import bare
+from benchmarks.counting import pace
 from benchmarks.figures import Effort, Figure, mean
 from benchmarks.ground import Ground
 from moorline.stack import StackFacts, TemporalServer
@@ -33,10 +34,9 @@ async def server_tuning(ground: Ground, effort: Effort) -> list[Figure]:  # noqa
             clients.append(await Client.connect(server.address))
         for turn in range(ROUNDS):
             for client, found in zip(clients, (tuned, plain), strict=True):
-                per_s = await bare.cycles_per_second(
-                    client, f"bench-{turn}", effort.connections, effort.seconds / 2
-                )
-                found.append(per_s)
+                half = Effort(effort.connections, effort.seconds / 2)
+                async with bare.cycling(client, f"bench-{turn}", effort.connections):
+                    found.append((await pace(bare.made, {}, half)).per_s)
     ratio = mean(tuned) / mean(plain)
     raw = {"cycles/s": mean(tuned), "untuned cycles/s": mean(plain)}
     return [Figure("tuned dev server", effort.connections, ratio, "2", raw)]
