@@ -8,7 +8,6 @@ import pytest
 from domain.errors import Conflict, NeedsUser, NotFound
 from domain.status import ConnectionStatus
 from domain.view import Receipt
-from storage.database import run
 from tests.world import World, until
 from workflows.names import workflow_id
 
@@ -127,8 +126,7 @@ async def test_a_token_that_does_not_open_is_uncertain_in_the_receipt_and_holds_
     living: World,
 ) -> None:
     view = await living.connected()
-    async with living.database.transaction() as session:
-        await run(session, "UPDATE data_keys SET key_id = 'retired'", {})
+    await living.damage("UPDATE data_keys SET key_id = 'retired'")
     await living.connections.disconnect(view.connection_id)
     await living.becomes(view.connection_id, ConnectionStatus.DISCONNECTED)
     receipt = await living.connections.receipt(view.connection_id)
