@@ -32,7 +32,8 @@ from client.messaging import Messaging
 from client.temporal import data_converter
 from domain.commands import ConnectProvider
 from domain.connection import provider_id_of
-from domain.result import Success
+from domain.credentials import CredentialType
+from domain.result import Result, Success
 from domain.secret import Secret
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView
@@ -44,12 +45,12 @@ from providers.sandbox import create_app
 from providers.sandbox.clients import Registration
 from providers.sandbox.grants import Grant
 from providers.sandbox.ledger import Entry
-from providers.sandbox.remote import Minted, Remote
+from providers.sandbox.remote import Minted, NewKey, Remote
 from providers.sandbox.serving import serve
 from providers.sandbox.sessions import User
 from providers.transport import new_http_client
 from storage import schema
-from storage.database import Database
+from storage.database import Database, run
 from storage.keyring import Keyring, new_key
 from storage.vault import Vault
 from workflows.connection import ConnectionWorkflow
@@ -58,6 +59,8 @@ from workflows.names import workflow_id
 T = TypeVar("T")
 RequestT = TypeVar("RequestT")
 
+BROKER = "broker"
+"""The slug of the sandbox's broker, in worlds that know it: see ``write_broker``."""
 REDIRECT_URI = "http://127.0.0.1:8400/callback"
 WITHIN = timedelta(seconds=30)
 
@@ -205,6 +208,28 @@ class World:
         """The grants of this test's app, as the provider sees them."""
         return [g for g in await self.sandbox.grants() if g.client_id == self.client_id]
 
+    async def bring_key(
+        self, api_key: str, slug: str = BROKER, connection_id: UUID | None = None
+    ) -> Result[UUID, str]:
+        """``ConnectProvider`` with an API key."""
+        connection_id = connection_id or uuid4()
+        secret = {"api_key": Secret(api_key)}
+        sealed = await self.connections.seal(connection_id, secret, CredentialType.API_KEY)
+        command = ConnectProvider(
+            user_id=self.user_id,
+            provider_id=provider_id_of(slug),
+            provider_slug=slug,
+            credentials=sealed,
+        )
+        return await self.connections.connect_provider(command, connection_id)
+
+    async def connected_by_key(self) -> tuple[UUID, NewKey]:
+        """A connection that was born ACTIVE with a good key, and which key that is."""
+        made = await self.sandbox.new_key()
+        result = await self.bring_key(made.api_key)
+        assert isinstance(result, Success)
+        return result.value, made
+
     async def grant(self) -> Grant:
         """The only one."""
         (grant,) = await self.grants()
@@ -240,6 +265,11 @@ class World:
         handle = self.temporal.get_workflow_handle(workflow_id(connection_id))
         answer = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
         return str(answer.current_details)
+
+    async def damage(self, statement: str) -> None:
+        """Do something to the rows that no code of ours would."""
+        async with self.database.transaction() as session:
+            await run(session, statement, {})
 
     async def becomes(self, connection_id: UUID, *statuses: ConnectionStatus) -> ConnectionView:
         return await self.connections.wait_for(connection_id, *statuses, within=WITHIN)
@@ -387,7 +417,7 @@ def data_of(servers: Servers, **changes: JsonValue) -> dict[str, JsonValue]:
     return {"data": {"reader": "sandbox", "url": url, **changes}}
 
 
-def write_broker(folder: Path, base_url: str, name: str, **changes: JsonValue) -> Path:
+def write_broker(folder: Path, base_url: str, name: str = BROKER, **changes: JsonValue) -> Path:
     """A provider entry for the sandbox's broker; the folder it is in."""
     entry: dict[str, object] = {
         "slug": name,

@@ -20,6 +20,7 @@ from storage.database import run
 from storage.keyring import new_key
 from tests.cli.terminal import Done, Terminal, bare_environment, free_port
 from tests.world import World, until, write_entry
+from workflows.messages import Revoke
 from workflows.names import workflow_id
 
 findings_of = TypeAdapter(list[Finding])
@@ -162,7 +163,7 @@ async def test_workers_with_other_payload_keys_are_found_before_and_after_they_a
         await worker.says("worker ready")
         quiet = await terminal.run("doctor", "--json")
         assert "its worker cannot take it up" in troubles(quiet)["answers"].said
-        await world.connections.revoke(view.connection_id)
+        await world.messaging.tell(view.connection_id, "revoke", Revoke())
 
         async def is_stuck() -> bool:
             found = await terminal.run("doctor", "--json")

@@ -8,7 +8,6 @@ import pytest
 from domain.errors import Conflict, NeedsUser, NotFound
 from domain.status import ConnectionStatus
 from domain.view import Receipt
-from storage.database import run
 from tests.world import World, until
 from workflows.names import workflow_id
 
@@ -127,7 +126,7 @@ async def test_bug_a_key_that_was_missing_for_a_moment_counted_as_a_revocation(
     living: World,
 ) -> None:
     view = await living.connected()
-    await change(living, "UPDATE data_keys SET key_id = 'retired'")
+    await living.damage("UPDATE data_keys SET key_id = 'retired'")
     await living.connections.disconnect(view.connection_id)
 
     async def was_tried() -> bool:
@@ -136,15 +135,10 @@ async def test_bug_a_key_that_was_missing_for_a_moment_counted_as_a_revocation(
 
     await until(was_tried)
     assert await living.log("revoke") == []
-    await change(living, "UPDATE data_keys SET key_id = 'test'")
+    await living.damage("UPDATE data_keys SET key_id = 'test'")
     receipt = await living.connections.receipt(view.connection_id)
     assert {token.result for token in receipt.tokens} == {"revoked"}
     assert (await living.grant()).revoked_by == "client"
-
-
-async def change(world: World, statement: str) -> None:
-    async with world.database.transaction() as session:
-        await run(session, statement, {})
 
 
 async def test_a_revoke_before_the_user_has_finished_fails_the_connection(living: World) -> None:

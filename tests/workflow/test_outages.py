@@ -188,8 +188,7 @@ async def test_a_secret_that_does_not_open_is_the_operators_trouble_and_never_th
 ) -> None:
     view = await living.connected()
     whole = await stored(living)
-    async with living.database.transaction() as session:
-        await run(session, damage, {})
+    await living.damage(damage)
     with pytest.raises(NotFresh, match="do not open"):
         await asyncio.wait_for(living.connections.refresh(view.connection_id), 10)
     degraded = await living.connections.view(view.connection_id)

@@ -17,17 +17,11 @@ from temporalio.api.common.v1 import Payload, SearchAttributes
 
 from client.codec import ENCODING
 from client.connections import Connecting
-from domain.commands import ConnectProvider
-from domain.connection import provider_id_of
-from domain.credentials import CredentialType
-from domain.result import Success
 from domain.secret import Secret
 from domain.status import ConnectionStatus
 from moorline.demo.canaries import CANARY, hunt
 from tests.replay import scenarios
 from tests.world import Servers, World, data_of, new_world, until, write_broker
-
-BROKER = "broker"
 
 
 @dataclass
@@ -73,16 +67,7 @@ def state_of(url: str) -> str:
 
 async def a_life_by_api_key(world: World) -> Lived:
     """Connected, replaced by a wrong key and by a good one, and disconnected."""
-    connection_id, made = world.user_id, await world.sandbox.new_key()
-    key = {"api_key": Secret(made.api_key)}
-    command = ConnectProvider(
-        user_id=world.user_id,
-        provider_id=provider_id_of(BROKER),
-        provider_slug=BROKER,
-        credentials=await world.connections.seal(connection_id, key, CredentialType.API_KEY),
-    )
-    result = await world.connections.connect_provider(command, connection_id)
-    assert result == Success(value=connection_id)
+    connection_id, _ = await world.connected_by_key()
     wrong, good = "mlcanary-key-made-up", (await world.sandbox.new_key()).api_key
     for key_text in (wrong, good):
         supplying = world.connections.supply_key(connection_id, Secret(key_text))
@@ -116,7 +101,7 @@ LIVES: list[Callable[[World], Awaitable[Lived]]] = [
 @pytest.fixture
 async def private(servers: Servers, tmp_path: Path) -> AsyncIterator[World]:
     """A world with a worker, providers of both kinds, and data to be read."""
-    write_broker(tmp_path, servers.sandbox.base_url, BROKER)
+    write_broker(tmp_path, servers.sandbox.base_url)
     async with new_world(servers, tmp_path, entry=data_of(servers)) as world, world.working():
         yield world
 

@@ -280,8 +280,7 @@ async def test_a_reading_that_was_overtaken_writes_nothing(reading: World) -> No
     await reading.connections.sync_now(view.connection_id)
     await until(lambda: held_up(reading))
     await reading.sandbox.grow("alice", 5)
-    async with reading.database.transaction() as session:
-        await run(session, "UPDATE syncs SET number = number + 1", {})
+    await reading.damage("UPDATE syncs SET number = number + 1")
     before = await copies(reading, view.connection_id)
     await reading.sandbox.clear(fault)
 
