@@ -28,11 +28,12 @@ from domain.errors import (
     ProviderConnectionError,
     Unreachable,
 )
-from domain.explanation import WHY, Explanation, explain
+from domain.explanation import Explanation, explain
 from domain.result import Result
 from domain.secret import Secret
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView, Receipt
+from domain.words import WHY
 from providers.catalogue import Catalogue
 from storage import connections, events, views
 from storage.database import Database, now

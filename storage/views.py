@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import Select
 
 from domain.credentials import CredentialType
 from domain.errors import NotFound
@@ -21,18 +22,21 @@ from storage.tables import AttemptRow, ConnectionRow, CredentialsRow, JournalRow
 Found = tuple[ConnectionRow, CredentialsRow, SyncRow | None]
 
 
+def _all() -> Select[ConnectionRow, CredentialsRow, SyncRow]:
+    return (
+        select(ConnectionRow, CredentialsRow, SyncRow)
+        .join(CredentialsRow)
+        .outerjoin(SyncRow, col(SyncRow.connection_id) == col(ConnectionRow.id))
+    )
+
+
 async def get(session: AsyncSession, connection_id: UUID) -> ConnectionView:
     """One connection.
 
     Raises:
         NotFound: there is none.
     """
-    query = (
-        select(ConnectionRow, CredentialsRow, SyncRow)
-        .join(CredentialsRow)
-        .outerjoin(SyncRow, col(SyncRow.connection_id) == col(ConnectionRow.id))
-        .where(ConnectionRow.id == connection_id)
-    )
+    query = _all().where(ConnectionRow.id == connection_id)
     found = (await session.exec(query)).first()
     if found is None:
         raise NotFound(f"no connection {connection_id}")
@@ -52,11 +56,7 @@ async def find(
 
     Without revocations under way: see ``get``.
     """
-    query = (
-        select(ConnectionRow, CredentialsRow, SyncRow)
-        .join(CredentialsRow)
-        .outerjoin(SyncRow, col(SyncRow.connection_id) == col(ConnectionRow.id))
-    )
+    query = _all()
     if user_id is not None:
         query = query.where(ConnectionRow.user_id == user_id)
     if provider_slug is not None:
@@ -67,6 +67,17 @@ async def find(
     rows = (await session.exec(query)).all()
     tried = await attempts.newest_of(session, [row.id for row, *_ in rows])
     return [_view(found, tried.get(found[0].id)) for found in rows]
+
+
+async def unfinished(session: AsyncSession, after: UUID, limit: int) -> Sequence[ConnectionView]:
+    """Connections that are not DISCONNECTED, in the order of their ids, from ``after`` on."""
+    query = (
+        _all()
+        .where(ConnectionRow.status != ConnectionStatus.DISCONNECTED, ConnectionRow.id > after)
+        .order_by(col(ConnectionRow.id))
+        .limit(limit)
+    )
+    return [_view(found, None) for found in (await session.exec(query)).all()]
 
 
 async def degraded(session: AsyncSession) -> dict[Outcome, int]:

@@ -12,10 +12,11 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 from domain.credentials import CredentialType
-from domain.explanation import CAUSE, Explanation, explain
+from domain.explanation import Explanation, explain
 from domain.schedule import capped_min_ttl
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView
+from domain.words import CAUSE
 from workflows.asks import Ask
 from workflows.deadline import Deadline
 from workflows.deeds import Job

@@ -51,9 +51,9 @@ from activities.transitions import Transitions
 from activities.verify_api_key import Verification
 from domain.connection import provider_id_of
 from domain.credentials import CredentialType
-from domain.explanation import WHY
 from domain.status import ConnectionStatus, StatusReason
 from domain.view import ConnectionView, Receipt
+from domain.words import WHY
 from storage.credentials import Envelope
 from workflows import names
 from workflows.asks import Ask

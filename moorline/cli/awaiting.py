@@ -11,9 +11,9 @@ from datetime import timedelta
 from client.authorizations import Received
 from client.connections import Connecting, ConnectionsClient
 from domain.errors import Conflict, Unreachable
-from domain.explanation import WHY
 from domain.status import ConnectionStatus
 from domain.view import Attempt, ConnectionView
+from domain.words import WHY
 from moorline.cli.pictures import length
 from moorline.loopback import Loopback
 from storage.attempts import AttemptStatus

@@ -31,7 +31,7 @@ def _chain(error: Exception) -> Iterator[Exception]:
 
 def _line(error: Exception) -> str:
     from domain.errors import MoorlineError, NotFresh, StorageFault, Unreachable
-    from domain.explanation import instant
+    from domain.words import instant
     from moorline.settings import DEV_ENVIRONMENT, STATE
     from moorline.stack.errors import StackError
 

@@ -83,7 +83,7 @@ async def _holdings(connection_id: UUID, json: bool) -> None:
 
 
 async def _transactions(connection_id: UUID, account: str | None, limit: int, json: bool) -> None:
-    from domain.explanation import instant
+    from domain.words import instant
     from moorline.cli.amounts import money
     from storage import finances
 
@@ -98,7 +98,7 @@ async def _transactions(connection_id: UUID, account: str | None, limit: int, js
 
 
 async def _balances(connection_id: UUID, limit: int, json: bool) -> None:
-    from domain.explanation import instant
+    from domain.words import instant
     from moorline.cli.amounts import money
     from storage import finances
 

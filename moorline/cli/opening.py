@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from domain.credentials import CredentialType
 from domain.errors import NeedsUser
-from domain.explanation import instant
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView
+from domain.words import instant
 from moorline import logs
 from moorline.settings import Settings, TemporalSettings, load_as
 

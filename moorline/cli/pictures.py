@@ -8,10 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from domain.credentials import CredentialType
-from domain.explanation import WHY, instant
 from domain.outcomes import Revocation
 from domain.status import ConnectionStatus
 from domain.view import Attempt, ConnectionView, Receipt, Syncing, TokenReceipt
+from domain.words import WHY, instant
 from moorline.cli.output import line, status_text
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from uuid import UUID
 
 from client.connections import ConnectionsClient
 from domain.errors import Conflict, NeedsUser, ProviderConnectionError
-from domain.explanation import WHY
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView
+from domain.words import WHY
 from storage.database import Database
 from storage.tables import SyncRow
 

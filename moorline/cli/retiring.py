@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from client.temporal import connect
 from domain.errors import MoorlineError
-from domain.explanation import instant
+from domain.words import instant
 from moorline.cli.pictures import length
 from moorline.histories import Kept, kept
 from moorline.settings import Settings

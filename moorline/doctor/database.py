@@ -7,8 +7,8 @@ from typing import Final
 from sqlmodel import col, select
 
 from domain.errors import NotConfigured, StorageFault, Unreachable
-from domain.explanation import CAUSE, READING, instant
 from domain.syncs import SyncOutcome
+from domain.words import CAUSE, READING, instant
 from moorline.doctor.configuration import lack_of
 from moorline.doctor.findings import Finding, bad, ok, warn
 from moorline.settings import Settings

@@ -66,7 +66,7 @@ class Examination:
             await self._check("provider apps", stored.apps(database, settings))
             await self._check("refreshes", stored.refreshes(database))
             await self._check("data", stored.data(database))
-            living = await unfinished(database)
+            living = await unfinished(database, everything=self._fix)
         except Exception as error:  # noqa: BLE001 -- see _stopped
             self._tell(_stopped("connections", error))
             return None

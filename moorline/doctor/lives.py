@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
 
 from temporalio.client import Client
 
@@ -44,9 +45,14 @@ class Unfinished:
         return {view.provider_slug for view in self.views}
 
 
-async def unfinished(database: Database) -> Unfinished:
-    """The newest of each status."""
+async def unfinished(database: Database, *, everything: bool) -> Unfinished:
+    """The newest of each status; ``everything``: however many there are."""
     found: list[ConnectionView] = []
+    if everything:
+        page: Sequence[ConnectionView] = ()
+        while page := await _page(database, page[-1].connection_id if page else UUID(int=0)):
+            found.extend(page)
+        return Unfinished(found)
     capped = False
     async with database.transaction() as session:
         for status in ConnectionStatus:
@@ -56,6 +62,11 @@ async def unfinished(database: Database) -> Unfinished:
             capped = capped or len(some) == MOST_OF_A_STATUS
             found.extend(some)
     return Unfinished(found, capped)
+
+
+async def _page(database: Database, after: UUID) -> Sequence[ConnectionView]:
+    async with database.transaction() as session:
+        return await views.unfinished(session, after, MOST_OF_A_STATUS)
 
 
 async def imports(database: Database, messaging: Messaging, *, fix: bool) -> AsyncIterator[Finding]:
@@ -84,7 +95,7 @@ async def lives(
     stuck = [each.view for each in found if each.lives and each.failures > 0]
     if living.capped:
         said = f"only the newest {MOST_OF_A_STATUS} of a status were looked at"
-        yield warn("connections", said, "`moorline explain ID` and the Temporal web UI tell more")
+        yield warn("connections", said, "`moorline doctor --fix` looks at all of them")
     if gone and fix:
         yield await _started_again(messaging, gone)
     elif gone:

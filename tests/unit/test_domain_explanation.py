@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.explanation import CAUSE, WHO, WHY, Actor, explain, instant
+from domain.explanation import explain
 from domain.outcomes import Outcome, Revocation
 from domain.status import ConnectionStatus, StatusReason
 from domain.view import Attempt, ConnectionView, Receipt, TokenReceipt, Trouble
+from domain.words import CAUSE, WHO, WHY, Actor, instant
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
