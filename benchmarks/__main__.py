@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +38,8 @@ def main(
 ) -> None:
     """Print ratios, each taken in one run on this machine."""
     logs.set_up("CRITICAL", "console")
+    logs.forward_temporal("CRITICAL")
+    warnings.simplefilter("ignore")  # what is terminated when it has been measured complains
     if unknown := set(only or []) - set(ALL):
         raise typer.BadParameter(f"no benchmark is named {', '.join(sorted(unknown))}")
     file = None if json_file == "-" else Path(json_file)

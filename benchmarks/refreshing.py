@@ -2,8 +2,10 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from benchmarks import bare
+from benchmarks.abreast import until
 from benchmarks.counting import pace
 from benchmarks.figures import Effort, Figure, mean
 from benchmarks.ground import SHORT, Ground
@@ -46,6 +48,12 @@ async def _refreshing(ground: Ground, count: int) -> AsyncIterator[None]:
     client = ground.on_queue("bench-cycles")
     async with ground.working("bench-cycles"):
         await ground.sandbox.behave(SHORT, access_ttl_s=TTL_S)
-        ids = await ground.connect(client, SHORT, count, first_refresh_s=TTL_S)
+        # None before almost all are there: refreshing at full speed leaves no time to connect.
+        ids = await ground.connect(client, SHORT, count, first_refresh_s=1 + 0.05 * count)
+        await until(partial(_all_have_begun, ground, count), within_s=600, every_s=0.5)
         yield
         await ground.end(ids)
+
+
+async def _all_have_begun(ground: Ground, count: int) -> bool:
+    return await ground.value("SELECT count(*) FROM credentials WHERE generation > 1") >= count

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
+from sqlalchemy import bindparam
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -119,8 +120,14 @@ async def take(
 
 async def orphans(session: AsyncSession, connection_id: UUID) -> Sequence[OrphanRow]:
     """Tokens that lost the comparison or were replaced, the newest first."""
-    query = select(OrphanRow).where(OrphanRow.connection_id == connection_id)
-    return (await session.exec(query.order_by(col(OrphanRow.claim).desc()))).all()
+    return (await session.exec(_ORPHANS, params={"id": connection_id})).all()
+
+
+_ORPHANS: Final = (
+    select(OrphanRow)
+    .where(OrphanRow.connection_id == bindparam("id"))
+    .order_by(col(OrphanRow.claim).desc())
+)
 
 
 _CLAIM = """

@@ -6,9 +6,10 @@ the columns its change is about.
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypedDict
+from typing import Final, TypedDict
 from uuid import UUID
 
+from sqlalchemy import bindparam
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -58,8 +59,10 @@ async def locked(session: AsyncSession, connection_id: UUID) -> ConnectionRow:
 
 async def credentials_of(session: AsyncSession, connection_id: UUID) -> CredentialsRow:
     """The credentials row, which is born with the connection."""
-    query = select(CredentialsRow).where(CredentialsRow.connection_id == connection_id)
-    return (await session.exec(query)).one()
+    return (await session.exec(_CREDENTIALS, params={"id": connection_id})).one()
+
+
+_CREDENTIALS: Final = select(CredentialsRow).where(CredentialsRow.connection_id == bindparam("id"))
 
 
 def create(session: AsyncSession, new: NewConnection, at: datetime) -> ConnectionRow:

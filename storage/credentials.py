@@ -12,6 +12,7 @@ from typing import Final
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
+from sqlalchemy import bindparam
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from uuid6 import uuid7
@@ -190,11 +191,14 @@ async def _keep_superseded(
 
 
 async def _committed_before(session: AsyncSession, envelope: Envelope) -> Committed | None:
-    query = select(JournalRow.outcome).where(
-        JournalRow.connection_id == envelope.connection_id, JournalRow.claim == envelope.claim
-    )
-    outcome = (await session.exec(query)).first()
+    values = {"id": envelope.connection_id, "claim": envelope.claim}
+    outcome = (await session.exec(_OUTCOME, params=values)).first()
     return Committed(outcome) if outcome in set(Committed) else None
+
+
+_OUTCOME: Final = select(JournalRow.outcome).where(
+    JournalRow.connection_id == bindparam("id"), JournalRow.claim == bindparam("claim")
+)
 
 
 async def _journal(session: AsyncSession, envelope: Envelope, outcome: Committed) -> None:

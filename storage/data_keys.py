@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import func
+from sqlalchemy import bindparam, func
 from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -36,9 +37,11 @@ async def obtain(session: AsyncSession, vault: Vault, connection_id: UUID) -> Da
 
 async def find(session: AsyncSession, connection_id: UUID) -> WrappedKey | None:
     """The connection's data key as stored; None before the first secret and after shredding."""
-    query = select(DataKeyRow).where(DataKeyRow.connection_id == connection_id)
-    row = (await session.exec(query)).first()
+    row = (await session.exec(_KEY, params={"id": connection_id})).first()
     return None if row is None else _wrapped(row)
+
+
+_KEY: Final = select(DataKeyRow).where(DataKeyRow.connection_id == bindparam("id"))
 
 
 async def destroy(session: AsyncSession, connection_id: UUID) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import CursorResult, func, text
+from sqlalchemy import CursorResult, bindparam, func, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -99,10 +99,17 @@ async def lock_connection(session: AsyncSession, connection_id: UUID) -> Connect
 
     Taken first by every transaction that writes to a connection, so that no two can deadlock.
     """
-    query = select(ConnectionRow).where(ConnectionRow.id == connection_id)
+    return (await session.exec(_LOCKED, params={"id": connection_id})).first()
+
+
+# Built once, like every statement that each refresh runs: building one costs as much as running it.
+_LOCKED: Final = (
+    select(ConnectionRow)
+    .where(ConnectionRow.id == bindparam("id"))
+    .with_for_update(key_share=True)
     # As it is now that nobody else can change it, even if this session has read it before.
-    query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
-    return (await session.exec(query)).first()
+    .execution_options(populate_existing=True)
+)
 
 
 def _in_our_words(error: DBAPIError | asyncpg.PostgresError) -> Exception:

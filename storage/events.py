@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from sqlalchemy import bindparam
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -47,10 +48,13 @@ async def append_without_connection(
 
 async def is_recorded(session: AsyncSession, connection_id: UUID, cause: str) -> bool:
     """Whether this cause has been recorded: then its change has been made, too."""
-    query = select(EventRow.event_id).where(
-        EventRow.connection_id == connection_id, EventRow.cause == cause
-    )
-    return (await session.exec(query)).first() is not None
+    found = await session.exec(_RECORDED, params={"id": connection_id, "cause": cause})
+    return found.first() is not None
+
+
+_RECORDED: Final = select(EventRow.event_id).where(
+    EventRow.connection_id == bindparam("id"), EventRow.cause == bindparam("cause")
+)
 
 
 async def read(session: AsyncSession, connection_id: UUID) -> list[EventRow]:
