@@ -50,6 +50,7 @@ from providers.sandbox.serving import serve
 from providers.sandbox.sessions import User
 from providers.transport import new_http_client
 from storage import schema
+from storage.connections import credentials_of
 from storage.database import Database, run
 from storage.keyring import Keyring, new_key
 from storage.vault import Vault
@@ -62,7 +63,8 @@ RequestT = TypeVar("RequestT")
 BROKER = "broker"
 """The slug of the sandbox's broker, in worlds that know it: see ``write_broker``."""
 REDIRECT_URI = "http://127.0.0.1:8400/callback"
-WITHIN = timedelta(seconds=30)
+WITHIN = timedelta(seconds=60)
+"""How long a fact may take: no test waits longer than it must, and the machine may be busy."""
 
 
 @dataclass
@@ -266,6 +268,13 @@ class World:
         answer = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
         return str(answer.current_details)
 
+    async def leased_until(self, connection_id: UUID) -> datetime:
+        """When the claim on a connection's credentials lapses, by the database's clock."""
+        async with self.database.transaction() as session:
+            row = await credentials_of(session, connection_id)
+        assert row.lease_until is not None
+        return row.lease_until
+
     async def damage(self, statement: str) -> None:
         """Do something to the rows that no code of ours would."""
         async with self.database.transaction() as session:
@@ -291,13 +300,13 @@ class World:
     async def whole_history(self, connection_id: UUID) -> Sequence[HistoryEvent]:
         """The same of all its runs."""
         name, events = workflow_id(connection_id), [*await self.history(connection_id)]
-        while before := _run_before(events[0]):
+        while before := run_before(events[0]):
             handle = self.temporal.get_workflow_handle(name, run_id=before)
             events = [*(await handle.fetch_history()).events, *events]
         return events
 
 
-def _run_before(first: HistoryEvent) -> str:
+def run_before(first: HistoryEvent) -> str:
     """The run that this one continues; empty, if it is the first."""
     return first.workflow_execution_started_event_attributes.continued_execution_run_id
 

@@ -1,6 +1,7 @@
 """What providers and our own database do to a connection when they fail, and what they do not."""
 
 import asyncio
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -99,6 +100,62 @@ async def test_an_outage_degrades_a_connection_and_it_recovers_by_itself(
     assert (await asked).generation == 2
     assert (await living.connections.view(view.connection_id)).trouble is None
     assert "ConnectionRecovered" in await living.event_types(view.connection_id)
+
+
+async def test_a_token_endpoint_that_hangs_degrades_a_connection_and_holds_up_nothing_else(
+    living: World,
+) -> None:
+    await living.behave(rotation="grace")
+    view = await living.connected()
+    fault = await living.plant("token", "hang", grant_type="refresh_token", times=None)
+    asked = asyncio.ensure_future(living.messaging.refresh_now(view.connection_id, 1))
+    await living.sandbox.logged(
+        lambda call: call.client_id == living.client_id and call.fault == "hang"
+    )
+    # Meanwhile it can be spoken to, and its token be used.
+    assert (await living.connections.rename(view.connection_id, "here")).alias == "here"
+    assert (await living.connections.lease(view.connection_id)).generation == 1
+
+    async def degraded() -> ConnectionView | None:
+        now = await living.connections.view(view.connection_id)
+        return now if now.trouble is not None else None
+
+    meanwhile = await until(degraded)  # after the whole patience with one call
+    assert meanwhile.status is ConnectionStatus.ACTIVE
+    assert meanwhile.trouble is not None
+    assert meanwhile.trouble.cause is Outcome.AMBIGUOUS
+    explained = await living.connections.explain(view.connection_id)
+    assert "answer was lost on the way" in explained.text
+    assert explained.who_must_act == "provider"
+    await living.sandbox.clear(fault)
+
+    async def recovered() -> bool:
+        now = await living.connections.view(view.connection_id)
+        return now.trouble is None and now.generation == 2
+
+    await until(recovered)
+    await asyncio.gather(asked, return_exceptions=True)
+    assert "ConnectionRecovered" in await living.event_types(view.connection_id)
+
+
+async def test_a_provider_that_says_how_long_to_wait_is_left_alone_for_so_long(
+    living: World,
+) -> None:
+    view = await living.connected()
+    await living.plant("token", "rate_limit", retry_after="240", times=None)
+    with pytest.raises(NotFresh) as refused:
+        await living.connections.refresh(view.connection_id)
+    limited = await living.connections.view(view.connection_id)
+    assert limited.trouble is not None
+    assert limited.trouble.retry_at is not None
+    wait = limited.trouble.retry_at - limited.trouble.since
+    assert timedelta(seconds=240) <= wait < timedelta(seconds=265)
+    assert refused.value.retry_at is not None
+    assert abs(refused.value.retry_at - limited.trouble.retry_at) < timedelta(seconds=5)
+    # Somebody who wants a token now does not hasten it.
+    with pytest.raises(NotFresh):
+        await living.messaging.newer_than(view.connection_id, 1, timedelta(0))
+    assert len(await living.refreshes()) == 1
 
 
 async def test_a_wrong_client_secret_is_the_operators_trouble_and_no_connection_leaves_its_status(
