@@ -78,12 +78,11 @@ async def adopted(
         return Adopted(refusal=refusal)
     await session.flush()
     held = await connections.credentials_of(session, row.id)
-    late = await credentials.orphans(session, row.id)
     return Adopted(
         view=await views.get(session, row.id),
         standing=standing_of(held, at),
         age=at - row.status_since,
-        holds_secrets=held.sealed is not None or bool(late),
+        holds_secrets=await credentials.holds_secrets(session, row.id),
         reads_data=catalogue.reads_data(row.provider_slug),
     )
 

@@ -12,21 +12,24 @@ from temporalio import activity
 
 from activities.begin_authorization import endpoints_of
 from activities.exchanges import Exchange, commit_patiently, current_standing
-from activities.holding import Holding, claim_in_turn, heartbeats, kept, to_the_end
+from activities.holding import Holding, claim_in_turn, kept, to_the_end
 from activities.payloads import Authenticate, Authenticated
 from activities.resources import Resources
-from domain.errors import Conflict, NotFound
+from domain.errors import Conflict, NotConfigured, NotFound, StorageFault
 from domain.outcomes import Outcome
 from domain.secret import Secret
 from domain.status import StatusReason
 from providers.classifier import Answer
-from providers.token_answers import is_bearer
+from providers.token_answers import Tokens, is_bearer
 from storage import attempts, claims, provider_apps
 from storage.attempts import AttemptSecrets, AttemptStatus
 from storage.claims import JournalEntry, Purpose
 from storage.credentials import Committed
 from storage.tables import AttemptRow
 
+_R = StatusReason
+UNSENT = JournalEntry("unsent")
+"""A claim under which nothing was sent."""
 UNSENT_TRIES = 5
 UNSENT_PAUSE_S = 1.0
 WHY_FAILED = {
@@ -53,21 +56,24 @@ class Authentication:
             Conflict: the provider has not answered it yet.
             Unreachable: the database was away before anything was sent; tried again.
         """
-        async with heartbeats():
-            return await to_the_end(self._authenticate(request))
+        return await to_the_end(self._authenticate(request))
 
     async def _authenticate(self, request: Authenticate) -> Authenticated:
         row = await self._attempt(request)
         match row.status:
             case AttemptStatus.SUCCEEDED:
                 there = await current_standing(self._resources, request.connection_id)
+                if there is None or there.generation != row.generation:
+                    raise Conflict("this authorization has been used before; begin anew")
                 return Authenticated(standing=there)
             case AttemptStatus.FAILED:
                 return Authenticated(
                     reason=StatusReason(row.reason or StatusReason.UNUSABLE_ANSWER)
                 )
             case AttemptStatus.EXCHANGING:
-                return await self._fail(row, StatusReason.EXCHANGE_INTERRUPTED)
+                # Its tokens, if it still brings any, are kept as orphans and have to be revoked.
+                failed = await self._fail(row, StatusReason.EXCHANGE_INTERRUPTED)
+                return failed.model_copy(update={"revocable": True})
             case AttemptStatus.PENDING:
                 raise Conflict("the provider has not answered this authorization yet")
         held = await claim_in_turn(
@@ -76,7 +82,11 @@ class Authentication:
         if not isinstance(held, Holding):
             raise Conflict(f"the credentials cannot be claimed: {held}")
         async with kept(held, self._resources.database):
-            return await self._exchange(held, row)
+            try:
+                return await self._exchange(held, row)
+            except (NotFound, NotConfigured, StorageFault, Conflict):
+                await self._close_claim(held, UNSENT)
+                raise
 
     async def _exchange(self, holding: Holding, row: AttemptRow) -> Authenticated:
         exchange = Exchange.prepare(self._resources, holding)
@@ -85,21 +95,29 @@ class Authentication:
             return await self._close(holding, row, Answer(Outcome.APP_MISCONFIGURED))
         secrets = await self._start(row)
         if secrets.code is None:
+            await self._close_claim(holding, UNSENT)
             return await self._fail(row, StatusReason.AUTHORIZATION_TIMEOUT)
         answer = await self._send(exchange, row, secrets, secrets.code)
         if answer.tokens is None:
             return await self._close(holding, row, answer)
-        envelope = exchange.seal(answer.tokens, Purpose.AUTHORIZATION, {}, row.id)
+        return await self._keep(exchange, row, answer.tokens)
+
+    async def _keep(self, exchange: Exchange, row: AttemptRow, tokens: Tokens) -> Authenticated:
+        envelope = exchange.seal(tokens, Purpose.AUTHORIZATION, {}, row.id)
+        if not is_bearer(tokens.token_type):
+            # Nobody could use them, and they must not replace what can be used.
+            envelope = envelope.model_copy(update={"usable": False})
         match await commit_patiently(self._resources, envelope):
             case None:
                 return Authenticated(envelope=envelope)
             case Committed.UNREADABLE:
-                await exchange.revoke_unkept(answer.tokens)
-                return Authenticated(reason=StatusReason.EXCHANGE_INTERRUPTED)
+                await exchange.revoke_unkept(tokens)
+                return await self._fail(row, StatusReason.EXCHANGE_INTERRUPTED)
             case Committed.ORPHANED:
-                return Authenticated(reason=StatusReason.EXCHANGE_INTERRUPTED, revocable=True)
-        if not is_bearer(answer.tokens.token_type):
-            return Authenticated(reason=StatusReason.UNUSABLE_ANSWER, revocable=True)
+                late = envelope.usable
+                reason = _R.EXCHANGE_INTERRUPTED if late else _R.UNUSABLE_ANSWER
+                failed = await self._fail(row, reason)
+                return failed.model_copy(update={"revocable": True})
         there = await current_standing(self._resources, row.connection_id)
         return Authenticated(standing=there)
 
@@ -135,6 +153,10 @@ class Authentication:
             in_time = attempts.start_exchange(current, at)
             return secrets if in_time else replace(secrets, code=None)
 
+    async def _close_claim(self, holding: Holding, entry: JournalEntry) -> None:
+        async with self._resources.database.transaction() as session:
+            await claims.close(session, holding.claim, entry)
+
     async def _close(self, holding: Holding, row: AttemptRow, answer: Answer) -> Authenticated:
         entry = JournalEntry(answer.outcome, answer.may_have_acted, answer.status, answer.code)
         async with self._resources.database.transaction() as session:
@@ -150,5 +172,6 @@ class Authentication:
         async with self._resources.database.transaction() as session:
             current = await attempts.get(session, row.id, lock=True)
             at = await self._resources.clock.now(session)
-            attempts.finish(current, AttemptStatus.FAILED, reason, at)
+            if current.finished_at is None:
+                attempts.finish(current, AttemptStatus.FAILED, reason, at)
         return Authenticated(reason=reason)

@@ -60,14 +60,18 @@ class Holding:
 async def claim_in_turn(
     database: Database, connection_id: UUID, purpose: Purpose, generation: int | None = None
 ) -> Holding | NotClaimed:
-    """Take the claim, waiting for a holder, dead or alive, to finish or lapse."""
+    """Take the claim, waiting for a holder, dead or alive, to finish or lapse.
+
+    Not on a worker that is to stop: what it begins late it may not be given the time to finish.
+    """
     give_up_at = boottime() + CLAIM_PATIENCE.total_seconds()
     while True:
         asked_at = boottime()
         claim = await take(database, connection_id, purpose, generation)
         if isinstance(claim, Claim):
             return Holding(claim, asked_at)
-        if claim is not NotClaimed.HELD or boottime() > give_up_at:
+        over = boottime() > give_up_at or activity.is_worker_shutdown()
+        if claim is not NotClaimed.HELD or over:
             return claim
         await asyncio.sleep(POLL_S)
 
@@ -89,13 +93,19 @@ async def heartbeats() -> AsyncIterator[None]:
 async def to_the_end(work: Coroutine[object, object, T]) -> T:
     """Finish ``work`` even if this activity is cancelled meanwhile, and answer with its result.
 
-    Once a token request is on its way, the only way to keep its answer is to wait for it.
+    Once a token request is on its way, the only way to keep its answer is to wait for it. The
+    heartbeats belong to what no cancellation reaches: stopping them takes a moment, too.
     """
-    task = asyncio.ensure_future(work)
+    task = asyncio.ensure_future(_beating(work))
     while not task.done():
         with suppress(asyncio.CancelledError):
             await asyncio.shield(task)
     return task.result()
+
+
+async def _beating(work: Coroutine[object, object, T]) -> T:
+    async with heartbeats():
+        return await work
 
 
 def boottime() -> float:

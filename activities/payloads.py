@@ -227,3 +227,9 @@ class Shown(Payload):
     """The connection as it is stored now."""
 
     view: ConnectionView
+
+
+class Ended(Shown):
+    """The same at its end; ``holds_secrets``: tokens are stored that are to be revoked first."""
+
+    holds_secrets: bool = True

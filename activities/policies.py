@@ -24,6 +24,8 @@ SYNC_DEADLINE = timedelta(minutes=30)
 """The longest one attempt reads; what it has stored by then is not read again."""
 
 _OUR_MISTAKES = ["NotFound", "Conflict", "InvalidInput", "StorageFault", "NotConfigured"]
+"""Not worth another try, where somebody is told of it. Where nobody is, everything is tried again:
+a wrong password of the database, say, is mended while the life waits, and nothing is lost."""
 
 
 class Options(TypedDict, total=False):
@@ -37,12 +39,11 @@ class Options(TypedDict, total=False):
 
 
 STORE: Options = {
-    # One short transaction. An outage of the database only delays: it is tried for ever.
+    # One short transaction that the life cannot go on without. Whatever is wrong only delays: it is
+    # tried for ever, and shown as a pending activity.
     "start_to_close_timeout": timedelta(seconds=30),
     "retry_policy": RetryPolicy(
-        initial_interval=timedelta(milliseconds=500),
-        maximum_interval=timedelta(seconds=30),
-        non_retryable_error_types=_OUR_MISTAKES,
+        initial_interval=timedelta(milliseconds=500), maximum_interval=timedelta(seconds=30)
     ),
 }
 
@@ -50,6 +51,11 @@ ASK: Options = {
     # As above, but somebody waits for the answer: give up and say so.
     **STORE,
     "schedule_to_close_timeout": timedelta(seconds=20),
+    "retry_policy": RetryPolicy(
+        initial_interval=timedelta(milliseconds=500),
+        maximum_interval=timedelta(seconds=30),
+        non_retryable_error_types=_OUR_MISTAKES,
+    ),
 }
 
 CALL: Options = {

@@ -23,7 +23,7 @@ from datetime import timedelta
 from temporalio import activity
 
 from activities.exchanges import Exchange, commit_patiently, current_standing
-from activities.holding import Holding, claim_in_turn, heartbeats, kept, to_the_end
+from activities.holding import Holding, claim_in_turn, kept, to_the_end
 from activities.payloads import RefreshCredentials, Refreshed
 from activities.resources import Resources
 from activities.troubles import report
@@ -31,7 +31,6 @@ from domain.errors import NotConfigured, NotFound, StorageFault
 from domain.outcomes import Outcome
 from domain.secret import Secret
 from providers.classifier import Answer
-from storage import credentials
 from storage.claims import NotClaimed, Purpose
 from storage.credentials import SEALED_AS, Committed
 
@@ -51,8 +50,7 @@ class Refresh:
         Raises:
             Unreachable: the database was away before anything was sent; tried again.
         """
-        async with heartbeats():
-            return await to_the_end(self._refresh(request))
+        return await to_the_end(self._refresh(request))
 
     async def _refresh(self, request: RefreshCredentials) -> Refreshed:
         held = await claim_in_turn(
@@ -61,8 +59,9 @@ class Refresh:
         match held:
             case NotClaimed.HELD:
                 return Refreshed(outcome=Outcome.UNAVAILABLE, retry_in=HELD_RETRY)
-            case NotClaimed.ENDED:
-                return Refreshed(outcome=Outcome.UNAVAILABLE, ended=True)
+            case NotClaimed.ENDED | NotClaimed.INACTIVE:
+                ended = held is NotClaimed.ENDED
+                return Refreshed(outcome=Outcome.UNAVAILABLE, ended=ended)
             case NotClaimed.MOVED:
                 there = await current_standing(self._resources, request.connection_id)
                 return Refreshed(outcome=Outcome.REFRESHED, standing=there)
@@ -92,19 +91,18 @@ class Refresh:
     async def _present(self, exchange: Exchange) -> tuple[Answer, Mapping[str, Secret]]:
         """The newest token we hold first: a late answer, if one was kept, then the stored one."""
         refused = Answer(Outcome.STORAGE_FAULT)
-        for secret in [*await self._late_answers(exchange), exchange.secret]:
+        for secret in [*_late_answers(exchange), exchange.secret]:
             if "refresh_token" in secret:
                 refused = await exchange.present(secret["refresh_token"])
                 if not refused.outcome.ends_grant:
                     return refused, secret
         return refused, exchange.secret
 
-    async def _late_answers(self, exchange: Exchange) -> list[dict[str, Secret]]:
-        async with self._resources.database.transaction() as session:
-            orphans = await credentials.orphans(session, exchange.claim.connection_id)
-        following = exchange.claim.generation + 1
-        return [
-            exchange.key.open(SEALED_AS, orphan.generation, orphan.sealed)
-            for orphan in orphans
-            if orphan.generation == following and orphan.purpose == Purpose.REFRESH
-        ]
+
+def _late_answers(exchange: Exchange) -> list[dict[str, Secret]]:
+    following = exchange.claim.generation + 1
+    return [
+        exchange.key.open(SEALED_AS, orphan.generation, orphan.sealed)
+        for orphan in exchange.claim.orphans
+        if orphan.generation == following and orphan.purpose == Purpose.REFRESH
+    ]

@@ -6,15 +6,16 @@ old one stays what it is at the provider: only its user can delete it there.
 
 from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 
 from activities.exchanges import current_standing
-from activities.holding import heartbeats
+from activities.holding import to_the_end
 from activities.payloads import Authenticated, ReplaceApiKey
 from activities.resources import Resources, cause
-from domain.errors import Conflict, ProviderConnectionError
+from domain.errors import Conflict, NotFound, ProviderConnectionError
 from domain.events import ConnectionReauthorized
 from domain.status import ConnectionStatus
 from providers.api_key import ApiKey
@@ -39,39 +40,43 @@ class KeyReplacement:
         """Verify the staged key and store it; tried again, it stores nothing twice.
 
         Raises:
+            NotFound: no such key is staged for this connection, or it was refused before.
             Conflict: the provider does not take it, or cannot say now.
             Unreachable: the database is away; tried again.
         """
-        async with heartbeats():
-            return await self._replace(request)
+        return await to_the_end(self._replace(request))
 
     async def _replace(self, request: ReplaceApiKey) -> Authenticated:
         async with self._resources.database.transaction() as session:
             connection = await locked(session, request.connection_id)
             staged = await staging.get(session, request.staged_id)
-            if staged is not None and staged.connection_id == connection.id:
+            if staged is None or staged.connection_id != connection.id:
+                raise NotFound("no such API key is waiting to be stored")
+            if staged.generation is None:
                 key = await data_keys.obtain(session, self._resources.vault, connection.id)
-            else:
-                staged = None  # an earlier attempt of this activity has stored it
-        if staged is not None:
+        if staged.generation is None:
             entry = self._resources.catalogue.api_key(connection.provider_slug)
             api_key = staging.open_staged(key, staged)["api_key"]
             refusal = await ApiKey(entry, self._resources.http).refusal_of(api_key, within=WITHIN)
             async with self._resources.database.transaction() as session:
                 if refusal is None:
-                    await self._store(session, key, staged, entry.verify_every)
-                await staging.remove(session, staged.id)
+                    await self._store(session, key, staged.id, entry.verify_every)
+                else:
+                    await staging.remove(session, staged.id)
             if refusal is not None:
                 raise Conflict(refusal)
-        there = await current_standing(self._resources, request.connection_id)
-        return Authenticated(standing=there)
+        return Authenticated(standing=await current_standing(self._resources, connection.id))
 
     async def _store(
-        self, session: AsyncSession, key: DataKey, staged: StagedRow, verify_every: timedelta
+        self, session: AsyncSession, key: DataKey, staged_id: UUID, verify_every: timedelta
     ) -> None:
-        connection = await locked(session, staged.connection_id)
+        found = await session.get_one(StagedRow, staged_id)
+        connection = await locked(session, found.connection_id)
+        staged = await session.get_one(StagedRow, staged_id, populate_existing=True)
         if connection.ended_at is not None:
             raise Conflict(ProviderConnectionError.CONNECTION_DISCONNECTED)
+        if staged.generation is not None:
+            return  # by an earlier attempt that is thought dead
         current = await credentials_of(session, connection.id)
         at = await self._resources.clock.now(session)
         generation = current.generation + 1
@@ -92,6 +97,7 @@ class KeyReplacement:
             deadlines=(),
         )
         replace(current, envelope, at)
+        await staging.used(session, staged, generation)
         connection.updated_at = at
         connection.degraded_since = connection.degraded_cause = connection.retry_at = None
         connection.failures = 0

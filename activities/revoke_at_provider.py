@@ -4,13 +4,13 @@ Takes the same claim as a refresh, so that it waits out an exchange in flight an
 ones: what it revokes is the newest there is. Revoking is idempotent, so it may be repeated freely.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import NamedTuple
 
 from temporalio import activity
 
-from activities.exchanges import Exchange
-from activities.holding import Holding, claim_in_turn, heartbeats, kept, to_the_end
+from activities.holding import Holding, claim_in_turn, kept, to_the_end
 from activities.payloads import RevokeAtProvider, RevokedAtProvider
 from activities.resources import Resources
 from domain.credentials import CredentialType
@@ -19,11 +19,19 @@ from domain.outcomes import Outcome, Revocation
 from domain.secret import Secret
 from domain.view import TokenReceipt
 from providers.classifier import Answer
-from storage import claims, credentials, provider_apps
+from storage import claims, provider_apps
 from storage.claims import Claim, JournalEntry, Purpose
-from storage.credentials import SEALED_AS
+from storage.credentials import SEALED_AS, SUPERSEDED
 
 CALL_TIMEOUT = timedelta(seconds=8)
+
+
+class _Sealed(NamedTuple):
+    """One set of tokens, and what it is called in the receipt."""
+
+    name: str
+    generation: int
+    bytes: bytes
 
 
 class _Token(NamedTuple):
@@ -45,8 +53,7 @@ class RevocationAtProvider:
         Raises:
             Unreachable: the database was away; tried again.
         """
-        async with heartbeats():
-            return await to_the_end(self._revoke(request))
+        return await to_the_end(self._revoke(request))
 
     async def _revoke(self, request: RevokeAtProvider) -> RevokedAtProvider:
         held = await claim_in_turn(
@@ -68,38 +75,43 @@ class RevocationAtProvider:
 
     async def _revoke_held(self, holding: Holding) -> tuple[list[TokenReceipt], list[Answer]]:
         """A receipt per token, and the provider's answer for each that is still open."""
+        claim = holding.claim
+        if claim.data_key is None:
+            return [], []
+        if claim.connection.credential_type == CredentialType.API_KEY:
+            # Only its user can end it, where it was made.
+            return [TokenReceipt(token="api_key", result=Revocation.UNSUPPORTED)], []
         receipts: list[TokenReceipt] = []
         unsettled: list[Answer] = []
-        if holding.claim.data_key is None:
-            return receipts, unsettled
-        if holding.claim.connection.credential_type == CredentialType.API_KEY:
-            # Only its user can end it, where it was made.
-            return [TokenReceipt(token="api_key", result=Revocation.UNSUPPORTED)], unsettled
-        try:
-            exchange = Exchange.prepare(self._resources, holding)
-            for token in await self._held(exchange):
-                result = await exchange.provider.revoke(
-                    token.secret, token.hint, within=min(CALL_TIMEOUT, holding.time_left)
+        for sealed in _sealed(claim):
+            try:
+                secret = self._resources.vault.unwrap(claim.data_key).open(
+                    SEALED_AS, sealed.generation, sealed.bytes
                 )
-                receipts.append(_receipt(token, result, holding.claim))
+            except StorageFault:
+                # A key may be missing that can be put back: asked again, until our patience ends.
+                receipts.append(TokenReceipt(token=sealed.name, result=Revocation.UNCERTAIN))
+                unsettled.append(Answer(Outcome.STORAGE_FAULT))
+                continue
+            for token in _tokens(sealed, secret):
+                result = await self._revoke_one(holding, token)
+                receipts.append(_receipt(token, result, claim))
                 if isinstance(result, Answer):
                     unsettled.append(result)
-                    await self._note(holding.claim, result)
-        except (StorageFault, NotFound, NotConfigured):
-            # What we hold cannot be opened or sent: it dies by itself, and the receipt says so.
-            receipts.append(TokenReceipt(token="refresh_token", result=Revocation.UNCERTAIN))
+                    await self._note(claim, result)
         return receipts, unsettled
 
-    async def _held(self, exchange: Exchange) -> list[_Token]:
-        async with self._resources.database.transaction() as session:
-            orphans = await credentials.orphans(session, exchange.claim.connection_id)
-        late = [exchange.key.open(SEALED_AS, o.generation, o.sealed) for o in orphans]
-        return [
-            _Token(f"orphaned {hint}" if number else hint, hint, secret[hint])
-            for number, secret in enumerate([exchange.secret, *late])
-            for hint in ("refresh_token", "access_token")
-            if hint in secret
-        ]
+    async def _revoke_one(self, holding: Holding, token: _Token) -> Revocation | Answer:
+        try:
+            provider = self._resources.provider(holding.claim.connection.provider_slug)
+            return await provider.revoke(
+                token.secret,
+                token.hint,
+                within=min(CALL_TIMEOUT, holding.time_left),
+                may_send=lambda: holding.sure,
+            )
+        except (NotFound, NotConfigured):
+            return Answer(Outcome.APP_MISCONFIGURED)
 
     async def _note(self, claim: Claim, answer: Answer) -> None:
         if answer.outcome is Outcome.APP_MISCONFIGURED:
@@ -107,6 +119,25 @@ class RevocationAtProvider:
                 at = await self._resources.clock.now(session)
                 slug = claim.connection.provider_slug
                 await provider_apps.misconfigured(session, slug, answer.code, at)
+
+
+def _sealed(claim: Claim) -> list[_Sealed]:
+    """All there is to be revoked: what is in use, what came late, what was replaced."""
+    current = claim.credentials.sealed
+    held = [] if current is None else [_Sealed("tokens", claim.generation, current)]
+    for late in claim.orphans:
+        name = "replaced" if late.purpose == SUPERSEDED else "orphaned"
+        held.append(_Sealed(name, late.generation, late.sealed))
+    return held
+
+
+def _tokens(sealed: _Sealed, secret: Mapping[str, Secret]) -> list[_Token]:
+    prefix = "" if sealed.name == "tokens" else f"{sealed.name} "
+    return [
+        _Token(f"{prefix}{hint}", hint, secret[hint])
+        for hint in ("refresh_token", "access_token")
+        if hint in secret
+    ]
 
 
 def _receipt(token: _Token, result: Revocation | Answer, claim: Claim) -> TokenReceipt:

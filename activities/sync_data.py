@@ -143,7 +143,7 @@ class _Run:
     async def _read_transactions(self, reader: Reader, account: Account, account_id: UUID) -> None:
         async with self.resources.database.transaction() as session:
             cursor = await finances.cursor_of(session, account_id)
-        has_more = True
+        has_more, seen = True, {cursor}
         while has_more:
             page = await reader.transactions(account.id, cursor)
             async with self.resources.database.transaction() as session:
@@ -151,6 +151,9 @@ class _Run:
                 new = await finances.write_transactions(session, account_id, page, at)
             self.counts.transactions += new
             cursor, has_more = page.cursor, page.has_more
+            if has_more and cursor in seen:
+                raise ReadingFailed(SyncOutcome.UNREADABLE)  # it would never come to an end
+            seen.add(cursor)
 
     async def _count_on(self, session: AsyncSession) -> datetime:
         """This instant, in a transaction that may write.

@@ -12,6 +12,7 @@ from temporalio import activity
 from activities.payloads import (
     AnnounceExpiry,
     EndConnection,
+    Ended,
     PersistTransition,
     RenameConnection,
     Shown,
@@ -21,7 +22,7 @@ from domain.events import ConnectionExpiring, ProviderDisconnectionFailed
 from domain.outcomes import Revocation
 from domain.status import ConnectionStatus
 from domain.view import Receipt
-from storage import connections, events, views
+from storage import connections, credentials, events, views
 from storage.shredding import shred
 from storage.tables import ConnectionRow
 
@@ -67,13 +68,14 @@ class Transitions:
                 await events.append(session, row, event, cause())
 
     @activity.defn
-    async def end_connection(self, request: EndConnection) -> Shown:
+    async def end_connection(self, request: EndConnection) -> Ended:
         """Note that the end has been asked for: from the commit on no lease, claim or sync."""
         async with self._resources.database.transaction() as session:
             row = await connections.locked(session, request.connection_id)
             at = await self._resources.clock.now(session)
             await connections.end(session, row, at=at, cause=cause())
-            return await _shown(session, row)
+            held = await credentials.holds_secrets(session, row.id)
+            return Ended(view=(await _shown(session, row)).view, holds_secrets=held)
 
     @activity.defn
     async def rename_connection(self, request: RenameConnection) -> Shown:

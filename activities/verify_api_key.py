@@ -24,7 +24,7 @@ from domain.status import StatusReason
 from providers.api_key import ApiKey
 from providers.classifier import Answer
 from providers.entry import ApiKeyEntry
-from storage import events, leases
+from storage import events, leases, provider_apps
 from storage.connections import credentials_of, locked, subject
 from storage.credentials import SEALED_AS
 from storage.leases import Leasable
@@ -53,16 +53,16 @@ class Verification:
         if not held.available:
             ended = held.connection.ended_at is not None
             return Refreshed(outcome=Outcome.UNAVAILABLE, ended=ended)
+        slug = held.connection.provider_slug
         try:
-            entry = self._resources.catalogue.api_key(held.connection.provider_slug)
+            entry = self._resources.catalogue.api_key(slug)
             key = self._open(held)
         except (NotFound, InvalidInput):
-            return Refreshed(outcome=Outcome.APP_MISCONFIGURED)
+            return await self._record(request, None, Answer(Outcome.APP_MISCONFIGURED))
         except StorageFault:
-            return Refreshed(outcome=Outcome.STORAGE_FAULT)
+            return await self._record(request, None, Answer(Outcome.STORAGE_FAULT))
         answer = await ApiKey(entry, self._resources.http).verify(key, within=CALL_DEADLINE)
-        async with self._resources.database.transaction() as session:
-            return await self._record(session, request, entry, answer)
+        return await self._record(request, entry, answer)
 
     def _open(self, held: Leasable) -> Secret:
         if held.data_key is None or held.credentials.sealed is None:
@@ -71,45 +71,53 @@ class Verification:
         return key.open(SEALED_AS, held.credentials.generation, held.credentials.sealed)["api_key"]
 
     async def _record(
-        self, session: AsyncSession, request: VerifyApiKey, entry: ApiKeyEntry, answer: Answer
+        self, request: VerifyApiKey, entry: ApiKeyEntry | None, answer: Answer
     ) -> Refreshed:
-        connection = await locked(session, request.connection_id)
-        credentials = await credentials_of(session, request.connection_id)
-        at = await self._resources.clock.now(session)
-        if connection.ended_at is not None or credentials.generation != request.generation:
-            return Refreshed(outcome=answer.outcome, ended=connection.ended_at is not None)
-        if answer.outcome is not Outcome.VERIFIED:
-            return await _fail(session, connection, entry, answer, at)
-        if connection.degraded_since is not None:
-            recovered = ConnectionRecovered(**subject(connection, at))
-            await events.append(session, connection, recovered, cause())
-        connection.degraded_since = connection.degraded_cause = connection.retry_at = None
-        connection.failures = 0
-        credentials.refresh_at = at + entry.verify_every
-        return Refreshed(outcome=answer.outcome, standing=standing_of(credentials, at))
+        async with self._resources.database.transaction() as session:
+            connection = await locked(session, request.connection_id)
+            credentials = await credentials_of(session, request.connection_id)
+            at = await self._resources.clock.now(session)
+            if connection.ended_at is not None or credentials.generation != request.generation:
+                return Refreshed(outcome=answer.outcome, ended=connection.ended_at is not None)
+            if entry is None or answer.outcome is not Outcome.VERIFIED:
+                return await _fail(session, connection, entry, answer, at)
+            if connection.degraded_since is not None:
+                recovered = ConnectionRecovered(**subject(connection, at))
+                await events.append(session, connection, recovered, cause())
+            connection.degraded_since = connection.degraded_cause = connection.retry_at = None
+            connection.failures = 0
+            credentials.refresh_at = at + entry.verify_every
+            await provider_apps.works(session, connection.provider_slug)
+            return Refreshed(outcome=answer.outcome, standing=standing_of(credentials, at))
 
 
 async def _fail(
     session: AsyncSession,
     connection: ConnectionRow,
-    entry: ApiKeyEntry,
+    entry: ApiKeyEntry | None,
     answer: Answer,
     at: datetime,
 ) -> Refreshed:
     """Note that it is not verified: refused once more, or for a reason that passes."""
-    same = connection.degraded_cause == answer.outcome
-    refused = answer.outcome is Outcome.KEY_REFUSED
-    # Refusals are counted by themselves: an outage between two of them begins the count anew.
-    connection.failures = connection.failures + 1 if same or not refused else 1
     if connection.degraded_since is None:
         connection.degraded_since = at
         degraded = ConnectionDegraded(**subject(connection, at), reason=answer.outcome)
         await events.append(session, connection, degraded, cause())
+    if answer.outcome is Outcome.APP_MISCONFIGURED:
+        await provider_apps.misconfigured(session, connection.provider_slug, None, at)
+    refused = entry is not None and answer.outcome is Outcome.KEY_REFUSED
+    same = connection.degraded_cause == answer.outcome
+    if refused and same and connection.retry_at is not None and at < connection.retry_at:
+        # Somebody asked before it was due: the same refusal, not another one.
+        retry_in = connection.retry_at - at
+        return Refreshed(outcome=answer.outcome, retry_in=retry_in, failures=connection.failures)
+    # Refusals are counted by themselves: an outage between two of them begins the count anew.
+    connection.failures = connection.failures + 1 if same or not refused else 1
     connection.degraded_cause = answer.outcome
-    if refused and connection.failures >= entry.refusals_until_expired:
+    if entry is not None and refused and connection.failures >= entry.refusals_until_expired:
         return Refreshed(outcome=answer.outcome, reason=StatusReason.KEY_REFUSED)
     retry_in = retry_delay(connection.id, connection.failures, answer.retry_after)
-    if refused:
+    if entry is not None and refused:
         retry_in = entry.refused_again_after
     connection.retry_at = at + retry_in
     return Refreshed(outcome=answer.outcome, retry_in=retry_in, failures=connection.failures)

@@ -6,8 +6,9 @@ workflow's history does not open there. Keys are looked up by id, never tried in
 
 Plain payloads are accepted where a person or another SDK may send them (what workflows are told
 and asked), unless encryption is required; between our own workflow and activities they never are.
-Anyone may send a workflow what does not open or is refused. Raising there would stop the workflow
-for good, so such a payload is passed on, closed, and ``client.converter`` says what it is.
+Anyone may send a workflow what does not open or is refused, and the server itself writes plain
+details when an activity is cancelled that has not begun. Raising there would stop the workflow for
+good, so such a payload is passed on, closed, and ``client.converter`` says what it is.
 """
 
 from collections.abc import Sequence
@@ -74,8 +75,8 @@ class EncryptionCodec(PayloadCodec, WithSerializationContext):
         """Decrypt. Of a workflow, what is refused or does not open is passed on, closed.
 
         Raises:
-            StorageFault: elsewhere: unknown key, changed, of another workflow, or plain where
-                that is refused.
+            StorageFault: where no workflow is known: unknown key, changed, or plain where that is
+                refused.
         """
         return [self._decode(payload) for payload in payloads]
 
@@ -90,9 +91,9 @@ class EncryptionCodec(PayloadCodec, WithSerializationContext):
         return Payload(metadata={"encoding": ENCODING, "kid": key_id, "bind": bind}, data=sealed)
 
     def _decode(self, payload: Payload) -> Payload:
-        told_or_asked = self._workflow_id is not None and not self._internal
+        of_workflow = self._workflow_id is not None
         if (refusal := self._refusal(payload)) is not None:
-            if told_or_asked:
+            if of_workflow:
                 return Payload(metadata={"encoding": REFUSED})
             raise StorageFault(refusal)
         if payload.metadata.get("encoding") != ENCODING:
@@ -100,7 +101,7 @@ class EncryptionCodec(PayloadCodec, WithSerializationContext):
         try:
             return self._open(payload)
         except StorageFault:
-            if told_or_asked:
+            if of_workflow:
                 return payload
             raise
 

@@ -22,16 +22,18 @@ from domain.credentials import CredentialType, ProviderCredentials
 from domain.errors import (
     Conflict,
     InvalidInput,
+    MoorlineError,
     NeedsUser,
     NotFound,
     ProviderConnectionError,
     Unreachable,
 )
-from domain.explanation import WHY, Explanation, explain
+from domain.explanation import Explanation, explain
 from domain.result import Result
 from domain.secret import Secret
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView, Receipt
+from domain.words import WHY
 from providers.catalogue import Catalogue
 from storage import connections, events, views
 from storage.database import Database, now
@@ -54,6 +56,10 @@ from workflows.messages import (
 AnswerT = TypeVar("AnswerT")
 
 POLL_S: Final = 0.1
+HEEDED_WITHIN: Final = timedelta(seconds=20)
+_REVOCABLE_NO_MORE: Final = tuple(
+    set(ConnectionStatus) - {ConnectionStatus.ACTIVE, ConnectionStatus.PENDING}
+)
 
 
 @dataclass(frozen=True)
@@ -105,7 +111,7 @@ class ConnectionsClient:
             Unreachable: the database is away, and nothing was begun; or no worker answers, and
                 the connection may yet be stored.
         """
-        self._catalogue.oauth2(provider_slug)
+        self._catalogue.oauth2(provider_slug).check_ready()  # before anything is stored
         if not is_valid_alias(alias):
             raise InvalidInput(ProviderConnectionError.INVALID_ALIAS)
         connection_id = connection_id or uuid4()
@@ -194,8 +200,15 @@ class ConnectionsClient:
         """
         view = await self.view(connection_id)
         self._catalogue.api_key(view.provider_slug)
-        question = SupplyKey(staged_id=await self._imports.keep(connection_id, api_key))
-        return await self._ask(connection_id, "supply_key", question, ConnectionView)
+        staged_id = await self._imports.keep(connection_id, api_key)
+        try:
+            question = SupplyKey(staged_id=staged_id)
+            return await self._ask(connection_id, "supply_key", question, ConnectionView)
+        except Unreachable:
+            raise  # it may have been heard all the same
+        except MoorlineError:
+            await self._imports.forget(staged_id)
+            raise
 
     # -- using ---------------------------------------------------------------------------------
 
@@ -247,9 +260,21 @@ class ConnectionsClient:
     # -- ending --------------------------------------------------------------------------------
 
     async def revoke(self, connection_id: UUID, *, actor: str | None = None) -> None:
-        """Take the grant back: no lease from REVOKED on, revoked at the provider, shredded."""
+        """Take the grant back; the provider is told and the secrets are shredded afterwards.
+
+        When this answers, it has been stored: no lease succeeds and no data is written any more.
+
+        Raises:
+            Unreachable: Temporal is away; or it has the message, and no worker has heeded it yet.
+        """
         with suppress(Conflict):  # it is over already
             await self._tell(connection_id, "revoke", Revoke(actor=actor))
+        try:
+            await self.wait_for(connection_id, *_REVOCABLE_NO_MORE, within=HEEDED_WITHIN)
+        except TimeoutError:
+            raise Unreachable(
+                "the revocation is recorded and not lost, but no worker has heeded it yet"
+            ) from None
 
     async def disconnect(self, connection_id: UUID, *, actor: str | None = None) -> None:
         """End it for good. When this answers, no lease succeeds any more; the rest follows."""

@@ -1,8 +1,9 @@
 """Payloads as Python values: pydantic's JSON, and never an exception for what anyone may send.
 
 The SDK drops a signal whose payload it cannot read, and stalls the workflow over a start. Whoever
-asks for ``object`` (the handlers of ``workflows.conversation`` do) gets an ``Unreadable`` instead
-and can refuse it in words; whoever asks for a type of ours still gets the exception.
+asks for ``object`` or for nothing in particular (the handlers of ``workflows.conversation``, and
+the details of failures) gets an ``Unreadable`` instead and can refuse it in words; whoever asks
+for a type of ours, as activities and their callers do, gets the exception.
 """
 
 from collections.abc import Sequence

@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from sqlmodel.ext.asyncio.session import AsyncSession
+
 from client.messaging import Messaging
 from domain.commands import ConnectProvider
 from domain.credentials import CredentialType, ProviderCredentials
@@ -19,7 +21,7 @@ from domain.result import Failure, Result, Success
 from domain.secret import Secret
 from domain.status import ConnectionStatus
 from storage import staging
-from storage.database import Database, now
+from storage.database import Database, lock_connection, now
 from storage.tables import ConnectionRow, StagedRow
 from storage.vault import Vault
 from workflows.messages import StartConnection
@@ -49,18 +51,28 @@ class Imports:
             Conflict: it has been disconnected: its secrets are destroyed, and no new ones kept.
         """
         async with self._database.transaction() as session:
-            row = await session.get(ConnectionRow, connection_id)
-            if row is not None and row.ended_at is not None:
-                raise Conflict(ProviderConnectionError.CONNECTION_DISCONNECTED)
+            await _refuse_ended(session, connection_id)
             sealed = await staging.seal(session, self._vault, connection_id, secret)
         return ProviderCredentials(sealed, credential_type, expires_at)
 
     async def keep(self, connection_id: UUID, api_key: Secret) -> UUID:
-        """Keep a key that is to replace another; the id of where it is kept."""
-        sealed = await self.seal(connection_id, {"api_key": api_key}, CredentialType.API_KEY)
+        """Keep a key that is to replace another; the id of where it is kept.
+
+        Raises:
+            Conflict: the connection has been disconnected.
+        """
         async with self._database.transaction() as session:
+            await _refuse_ended(session, connection_id)
+            secret = {"api_key": api_key}
+            sealed = await staging.seal(session, self._vault, connection_id, secret)
+            credentials = ProviderCredentials(sealed, CredentialType.API_KEY, None)
             at = await now(session)
-            return (await staging.stage(session, self._vault, connection_id, sealed, at)).id
+            return (await staging.stage(session, self._vault, connection_id, credentials, at)).id
+
+    async def forget(self, staged_id: UUID) -> None:
+        """Destroy a kept key that was not taken."""
+        async with self._database.transaction() as session:
+            await staging.remove(session, staged_id)
 
     async def carry_out(self, command: ConnectProvider, connection_id: UUID) -> Result[UUID, str]:
         """Have the connection born, and wait until it is.
@@ -88,18 +100,9 @@ class Imports:
     async def _start(
         self, command: ConnectProvider, connection_id: UUID, staged: StagedRow | None
     ) -> None:
+        staged_id = staged.id if staged else None
         try:
-            await self._messaging.start(
-                StartConnection(
-                    connection_id=connection_id,
-                    user_id=command.user_id,
-                    provider_id=command.provider_id,
-                    provider_slug=command.provider_slug,
-                    alias=command.alias,
-                    imported=True,
-                    staged_id=staged.id if staged else None,
-                )
-            )
+            await self._messaging.start(_start_of(command, connection_id, staged_id))
         except Conflict:  # the same command has been given before: that one's credentials count
             if staged is not None:
                 async with self._database.transaction() as session:
@@ -143,19 +146,29 @@ async def take_up(messaging: Messaging, kept: StagedRow) -> None:
     Raises:
         Conflict: it is being carried out.
     """
-    assert kept.user_id is not None  # it is a command, see ``staging.unborn``
-    assert kept.provider_slug is not None
-    await messaging.start(
-        StartConnection(
-            connection_id=kept.connection_id,
-            user_id=kept.user_id,
-            provider_id=kept.provider_id,
-            provider_slug=kept.provider_slug,
-            alias=kept.alias,
-            imported=True,
-            staged_id=kept.id,
-        )
+    command = staging.command_of(kept)
+    await messaging.start(_start_of(command, kept.connection_id, kept.id))
+
+
+def _start_of(
+    command: ConnectProvider, connection_id: UUID, staged_id: UUID | None
+) -> StartConnection:
+    return StartConnection(
+        connection_id=connection_id,
+        user_id=command.user_id,
+        provider_id=command.provider_id,
+        provider_slug=command.provider_slug,
+        alias=command.alias,
+        imported=True,
+        staged_id=staged_id,
     )
+
+
+async def _refuse_ended(session: AsyncSession, connection_id: UUID) -> None:
+    """Whatever is sealed after the end would outlive the shredding; the lock waits for one."""
+    row = await lock_connection(session, connection_id)
+    if row is not None and row.ended_at is not None:
+        raise Conflict(ProviderConnectionError.CONNECTION_DISCONNECTED)
 
 
 def _given_before(command: ConnectProvider, row: ConnectionRow) -> Result[UUID, str]:

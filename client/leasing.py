@@ -12,10 +12,10 @@ from typing import Final
 from uuid import UUID
 
 from domain.errors import Conflict, NeedsUser, NotFresh, StorageFault
-from domain.explanation import WHY
 from domain.schedule import capped_min_ttl
 from domain.secret import Secret
 from domain.status import StatusReason
+from domain.words import WHY
 from providers.token_answers import is_bearer
 from storage import leases
 from storage.credentials import SEALED_AS

@@ -1,5 +1,6 @@
 """Telling and asking one connection's workflow: the wire of ``docs/messages.md``, typed."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from temporalio.client import Client, WithStartWorkflowOperation, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from client.refusals import in_our_words
+from client.refusals import Draining, in_our_words
 from domain.errors import Conflict
 from domain.view import Receipt
 from workflows.connection import ConnectionWorkflow
@@ -28,6 +29,9 @@ from workflows.names import TASK_QUEUE, workflow_id
 AnswerT = TypeVar("AnswerT")
 
 UPDATE_TIMEOUT: Final = timedelta(seconds=90)
+DRAINING_PATIENCE_S: Final = 30
+"""Longer than anyone in the run that ends may wait for an answer there."""
+DRAINING_PAUSE_S: Final = 0.25
 FRESH_BUCKET_S: Final = 10
 """Processes that want a newer token within the same so many seconds share one update."""
 
@@ -92,17 +96,24 @@ class Messaging:
         answer: type[AnswerT],
         update_id: str | None = None,
     ) -> AnswerT:
-        """An update: waits for its answer."""
-        with in_our_words(connection_id):
-            result = await self._handle(connection_id).execute_update(
-                name,
-                question,
-                id=update_id,
-                result_type=answer,
-                rpc_timeout=UPDATE_TIMEOUT,
-            )
-            assert isinstance(result, answer)
-            return result
+        """An update: waits for its answer, and for the next run where this one is about to end."""
+        give_up_at = time.monotonic() + DRAINING_PATIENCE_S
+        while True:
+            try:
+                with in_our_words(connection_id):
+                    result = await self._handle(connection_id).execute_update(
+                        name,
+                        question,
+                        id=update_id,
+                        result_type=answer,
+                        rpc_timeout=UPDATE_TIMEOUT,
+                    )
+                assert isinstance(result, answer)
+                return result
+            except Draining:
+                if time.monotonic() > give_up_at:
+                    raise
+            await asyncio.sleep(DRAINING_PAUSE_S)
 
     async def tell(self, connection_id: UUID, name: str, command: Message) -> None:
         """A signal: recorded by the server, heeded by the workflow in time."""

@@ -29,6 +29,11 @@ from domain.errors import (
     Unreachable,
 )
 
+
+class Draining(NotFresh):
+    """The run is about to continue as new; the next one answers."""
+
+
 _BY_TYPE: dict[str, type[MoorlineError]] = {
     "InvalidInput": InvalidInput,
     "NotFound": NotFound,
@@ -40,7 +45,7 @@ _BY_TYPE: dict[str, type[MoorlineError]] = {
     "StorageFault": StorageFault,
     "Unavailable": Unreachable,
     "Busy": NotFresh,
-    "Draining": NotFresh,
+    "Draining": Draining,
 }
 
 

@@ -139,7 +139,11 @@ class ConnectionExpiring(_OfConnection):
 
 @dataclass(frozen=True, kw_only=True)
 class DataSynced(_OfConnection):
-    """All data there was has been read; ``transactions`` is how many of them were new."""
+    """All data there was has been read.
+
+    ``transactions`` counts those that were new to the attempt that came to the end; what one that
+    was cut off before had stored is not among them.
+    """
 
     accounts: int
     holdings: int

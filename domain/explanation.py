@@ -4,25 +4,25 @@ One pure function of the view; the command line, the workflow's query and the Te
 show what it says.
 """
 
-from datetime import UTC, datetime
-from enum import StrEnum
+from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
 from domain.credentials import CredentialType
-from domain.outcomes import Outcome, Revocation
+from domain.outcomes import Revocation
+from domain.patience import given_up_at
 from domain.status import ConnectionStatus, StatusReason
-from domain.syncs import SyncOutcome
-from domain.view import ConnectionView, Receipt, Trouble
-
-
-class Actor(StrEnum):
-    """Whose turn it is."""
-
-    NOBODY = "nobody"
-    USER = "user"
-    OPERATOR = "operator"
-    PROVIDER = "provider"
+from domain.view import ConnectionView, Receipt, TokenReceipt, Trouble
+from domain.words import (
+    CAUSE,
+    READING,
+    WHO,
+    WHO_MENDS,
+    WHO_MENDS_READING,
+    WHY,
+    Actor,
+    instant,
+)
 
 
 class Explanation(BaseModel):
@@ -50,87 +50,13 @@ class Explanation(BaseModel):
         return "\n".join(lines)
 
 
-WHO = {
-    Actor.NOBODY: "Nobody has to do anything.",
-    Actor.USER: "The user must act.",
-    Actor.OPERATOR: "The operator must act.",
-    Actor.PROVIDER: "The provider must recover; nobody here has to do anything.",
-}
-
-WHY = {
-    StatusReason.AUTHORIZATION_STARTED: "the user has been asked to authorize.",
-    StatusReason.AUTHORIZED: "the user authorized it.",
-    StatusReason.IMPORTED: "it was imported with credentials obtained elsewhere.",
-    StatusReason.USER_REVOKED: "the user revoked it.",
-    StatusReason.PROVIDER_REVOKED: "access was taken away at the provider.",
-    StatusReason.GRANT_EXPIRED: "the provider says the grant is no longer valid.",
-    StatusReason.REFRESH_TOKEN_EXPIRED: "the refresh token reached its known end.",
-    StatusReason.CONSENT_EXPIRED: "the user's consent reached its end.",
-    StatusReason.NOT_REFRESHABLE: "the access token ended and there is no refresh token.",
-    StatusReason.LOST_ROTATION: (
-        "the provider rotated the refresh token, its answer never reached us, and it does not "
-        "honour the old one (lost_rotation)."
-    ),
-    StatusReason.AUTHORIZATION_DENIED: "the user declined at the provider.",
-    StatusReason.AUTHORIZATION_REFUSED: "the provider refused the authorization.",
-    StatusReason.AUTHORIZATION_TIMEOUT: "the time to authorize ran out.",
-    StatusReason.EXCHANGE_INTERRUPTED: "the exchange of the authorization code was interrupted.",
-    StatusReason.UNUSABLE_ANSWER: "the provider's answer could not be used.",
-    StatusReason.APP_MISCONFIGURED: "the provider refuses our client id or secret.",
-    StatusReason.USER_DISCONNECTED: "the user disconnected it.",
-    StatusReason.OPERATOR_CANCELLED: "an operator cancelled it.",
-    StatusReason.ABANDONED: "nobody came back to it within the retention time.",
-    StatusReason.KEY_REFUSED: "the provider refuses the API key, each time it was tried.",
-}
-
-CAUSE = {
-    Outcome.TRANSIENT: "the provider cannot be reached or answers with an error of its own",
-    Outcome.RATE_LIMITED: "the provider asks us to slow down",
-    Outcome.AMBIGUOUS: "the provider's answer was lost on the way; the same token is shown again",
-    Outcome.PROTOCOL_ERROR: "the provider's answer is neither tokens nor an OAuth error",
-    Outcome.APP_MISCONFIGURED: "the provider refuses our client id or secret, or our entry for it",
-    Outcome.STORAGE_FAULT: "the stored credentials do not open with the keys we have",
-    Outcome.UNAVAILABLE: "our own database or workers were away",
-    Outcome.KEY_REFUSED: "the provider refuses the API key",
-    Outcome.GRANT_DEAD: "the provider refuses the grant",
-    Outcome.ACCESS_REVOKED: "access was taken away at the provider",
-    Outcome.REFRESHED: "though new tokens have come since",
-    Outcome.VERIFIED: "though the key has been found good since",
-}
-
-WHO_MENDS = {
-    Outcome.APP_MISCONFIGURED: Actor.OPERATOR,
-    Outcome.STORAGE_FAULT: Actor.OPERATOR,
-    Outcome.UNAVAILABLE: Actor.OPERATOR,
-    Outcome.KEY_REFUSED: Actor.USER,
-    Outcome.GRANT_DEAD: Actor.USER,
-    Outcome.ACCESS_REVOKED: Actor.USER,
-    Outcome.REFRESHED: Actor.NOBODY,
-    Outcome.VERIFIED: Actor.NOBODY,
-}
-"""Whose turn it is while refreshing fails for this cause; for all others it is the provider's."""
-
-
-READING = {
-    SyncOutcome.UNAUTHORIZED: "the provider did not take the token",
-    SyncOutcome.TRANSIENT: "the provider cannot be reached or answers with an error of its own",
-    SyncOutcome.RATE_LIMITED: "the provider asks us to slow down",
-    SyncOutcome.FORBIDDEN: "what the user granted does not allow it",
-    SyncOutcome.UNREADABLE: "the provider's answer is not what we know, or our secret not readable",
-    SyncOutcome.UNAVAILABLE: "our own database or workers were away",
-    SyncOutcome.SYNCED: "though it has been read since",
-    SyncOutcome.UNSUPPORTED: "nothing is read from this provider",
-    SyncOutcome.STOPPED: "it was stopped",
-}
-
-
 def explain(view: ConnectionView, now: datetime) -> Explanation:
     """What there is to say about a connection ``now``."""
     following, at, who = _next(view, now)
     return Explanation(
         status=view.status,
         since=view.since,
-        why=WHY[view.reason],
+        why=_why(view),
         tried=(*_tried(view), *_receipt(view.receipt)),
         next=following,
         next_at=at,
@@ -138,18 +64,19 @@ def explain(view: ConnectionView, now: datetime) -> Explanation:
     )
 
 
-def instant(at: datetime) -> str:
-    """An instant for people."""
-    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+def _why(view: ConnectionView) -> str:
+    if view.ending:
+        return "its end has been asked for."
+    if view.reason is StatusReason.AUTHORIZATION_STARTED and view.attempt is None:
+        return "it has been created, and no authorization was begun yet."
+    return WHY[view.reason]
 
 
 def _next(view: ConnectionView, now: datetime) -> tuple[str, datetime | None, Actor]:
     if view.ending:
-        return (
-            "tokens are revoked at the provider, then all secrets are destroyed.",
-            None,
-            Actor.NOBODY,
-        )
+        at_last = f" (at the latest {instant(view.revoking.until)})" if view.revoking else ""
+        following = f"tokens are revoked at the provider, then all secrets are destroyed{at_last}."
+        return following, view.revoking.until if view.revoking else None, Actor.NOBODY
     match view.status:
         case ConnectionStatus.PENDING:
             return _next_pending(view)
@@ -160,12 +87,17 @@ def _next(view: ConnectionView, now: datetime) -> tuple[str, datetime | None, Ac
         case ConnectionStatus.DISCONNECTED:
             return "nothing; this connection is over. A new one can be made.", None, Actor.NOBODY
         case _:
-            return "the user authorizes again; the connection keeps its id.", None, Actor.USER
+            until = given_up_at(view.status, view.since, view.connected_at)
+            over = f" If not, it is disconnected {instant(until)}." if until else ""
+            following = f"the user authorizes again; the connection keeps its id.{over}"
+            return following, until, Actor.USER
 
 
 def _next_pending(view: ConnectionView) -> tuple[str, datetime | None, Actor]:
     if view.attempt is None:
-        return "an authorization is begun.", None, Actor.USER
+        until = given_up_at(view.status, view.since, view.connected_at)
+        over = f"; if that takes until {instant(until)}, it fails" if until else ""
+        return f"an authorization is begun and the user sent to it{over}.", until, Actor.OPERATOR
     until = view.attempt.expires_at
     if view.attempt.reason is StatusReason.APP_MISCONFIGURED:
         why = WHY[view.attempt.reason]
@@ -196,12 +128,20 @@ def _next_active(view: ConnectionView) -> tuple[str, datetime | None, Actor]:
     plan = f"{ends}; it is refreshed {instant(view.refresh_at)}."
     if view.credential_type is CredentialType.API_KEY:
         plan = f"the API key is verified {instant(view.refresh_at)}."
+    who = _who_mends_reading(view)
     if view.reauthorize_by is None:
-        return plan, view.refresh_at, Actor.NOBODY
+        return plan, view.refresh_at, who
     by = f"The user must authorize again by {instant(view.reauthorize_by)}."
     if view.reauthorize_by <= view.refresh_at:
         return f"{plan} {by}", view.reauthorize_by, Actor.USER
-    return f"{plan} {by}", view.refresh_at, Actor.NOBODY
+    return f"{plan} {by}", view.refresh_at, who
+
+
+def _who_mends_reading(view: ConnectionView) -> Actor:
+    """Whose turn it is where the token is fine and the data cannot be read."""
+    if view.sync is None or view.sync.failing_since is None:
+        return Actor.NOBODY
+    return WHO_MENDS_READING.get(view.sync.outcome, Actor.NOBODY)
 
 
 def _next_degraded(
@@ -217,7 +157,22 @@ def _next_degraded(
 
 
 def _tried(view: ConnectionView) -> tuple[str, ...]:
-    return (*_refreshing(view), *_reading(view))
+    return (*_refreshing(view), *_reading(view), *_revoking(view))
+
+
+def _revoking(view: ConnectionView) -> tuple[str, ...]:
+    """How far the revocation at the provider has come, where one is under way."""
+    if view.revoking is None:
+        return ()
+    tries, since = view.revoking.tries, instant(view.revoking.since)
+    if tries == 0:
+        return (f"The provider is asked to revoke the tokens since {since}.",)
+    times = "once" if tries == 1 else f"{tries} times"
+    until = instant(view.revoking.until)
+    return (
+        f"The provider was asked {times} since {since} to revoke the tokens and has not confirmed "
+        f"it; it is asked again until {until}.",
+    )
 
 
 def _reading(view: ConnectionView) -> tuple[str, ...]:
@@ -245,19 +200,18 @@ def _refreshing(view: ConnectionView) -> tuple[str, ...]:
 def _receipt(receipt: Receipt | None) -> tuple[str, ...]:
     if receipt is None:
         return ()
-    done = [
-        f"{entry.token.replace('_', ' ')}: {_fate(entry.result, entry.dies_at)}"
-        for entry in receipt.tokens
-    ]
+    done = [f"{entry.token.replace('_', ' ')}: {_fate(entry)}" for entry in receipt.tokens]
     kept = "all secrets are destroyed" if receipt.shredded else "secrets are still kept"
     return (f"At the provider: {'; '.join(done) or 'nothing was held'}. Here: {kept}.",)
 
 
-def _fate(result: Revocation, dies_at: datetime | None) -> str:
+def _fate(entry: TokenReceipt) -> str:
+    if entry.token == "api_key":
+        return "only its user can delete it, at the provider"
     words = {
         Revocation.REVOKED: "revoked",
         Revocation.UNSUPPORTED: "the provider cannot revoke it",
         Revocation.GAVE_UP: "the provider has not confirmed its revocation",
         Revocation.UNCERTAIN: "uncertain",
-    }[result]
-    return f"{words}, it dies by itself {instant(dies_at)}" if dies_at else words
+    }[entry.result]
+    return f"{words}, it dies by itself {instant(entry.dies_at)}" if entry.dies_at else words

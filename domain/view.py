@@ -46,6 +46,16 @@ class Receipt(_Shown):
     shredded: bool = False
 
 
+class Revoking(_Shown):
+    """The provider is being asked to revoke what is held, and has not confirmed it yet."""
+
+    since: datetime
+    until: datetime
+    """When we give up, and destroy our copy all the same."""
+    tries: int = 0
+    """How many times it has been asked in vain."""
+
+
 class Syncing(_Shown):
     """How reading its data goes. Only of connections to providers whose data is read."""
 
@@ -91,6 +101,7 @@ class ConnectionView(_Shown):
     reauthorize_by: datetime | None
     """The instant by which a person must act, if one is known."""
     trouble: Trouble | None
+    revoking: Revoking | None = None
     sync: Syncing | None = None
     attempt: Attempt | None
     receipt: Receipt | None

@@ -1,5 +1,6 @@
 """Putting the parts together: what a worker, the gateway and the command line are made of."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -37,6 +38,7 @@ from storage import schema
 from storage.database import Database
 from storage.vault import Vault
 from workflows.connection import ConnectionWorkflow
+from workflows.names import reading_queue
 
 DEPLOYMENT = "moorline"
 STICKY = timedelta(seconds=2)
@@ -45,6 +47,8 @@ added to every recovery from a killed worker."""
 AT_ONCE = 40
 """Activities of one worker. What is too much waits in Temporal, where it costs nothing; the SDK's
 100 would wait for the database's 20 connections instead, and fail there under load."""
+READING_AT_ONCE = 20
+"""Connections whose data one worker reads at once."""
 UNVERSIONED = version("moorline")
 """What an unversioned worker calls itself. The SDK would hash all code that is loaded: a longer
 name, kept five times for every refresh, of which nobody can tell what it is."""
@@ -100,7 +104,7 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
 
 
 @asynccontextmanager
-async def worker(parts: Parts) -> AsyncIterator[Worker]:
+async def worker(parts: Parts) -> AsyncIterator["Workers"]:
     """A worker that is ready to run; its HTTP client is closed at the end of the block."""
     settings = parts.settings
     async with new_http_client() as http:
@@ -124,8 +128,8 @@ def new_worker(
     graceful_shutdown: timedelta,
     build_id: str | None = None,
     max_cached_workflows: int = 1000,
-) -> Worker:
-    """A worker for connections.
+) -> "Workers":
+    """A worker for connections: their lives, and reading their data.
 
     Args:
         graceful_shutdown: longer than an exchange may take. The SDK's default of nothing would
@@ -139,7 +143,7 @@ def new_worker(
         use_worker_versioning=True,
         default_versioning_behavior=VersioningBehavior.PINNED,
     )
-    return Worker(
+    lives = Worker(
         temporal,
         task_queue=task_queue,
         workflows=[ConnectionWorkflow],
@@ -152,10 +156,55 @@ def new_worker(
         deployment_config=versioned if build_id else None,
         build_id=None if build_id else UNVERSIONED,
     )
+    reading = Worker(
+        temporal,
+        task_queue=reading_queue(task_queue),
+        activities=[Syncing(resources).sync_data],
+        graceful_shutdown_timeout=graceful_shutdown,
+        max_concurrent_activities=READING_AT_ONCE,
+        deployment_config=versioned if build_id else None,
+        build_id=None if build_id else UNVERSIONED,
+    )
+    return Workers(lives, reading)
+
+
+class Workers:
+    """Two workers as one: reading has slots of its own, for a slow provider may take them all."""
+
+    def __init__(self, lives: Worker, reading: Worker) -> None:
+        self._both = (lives, reading)
+        self._entered = AsyncExitStack()
+
+    @property
+    def task_queue(self) -> str:
+        """Where the lives are."""
+        return self._both[0].task_queue
+
+    async def run(self) -> None:
+        """Work until ``shutdown``; where one of the two fails, the other ends, too."""
+        running = [asyncio.ensure_future(each.run()) for each in self._both]
+        try:
+            await asyncio.gather(*running)
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    async def shutdown(self) -> None:
+        """Finish what is being done, and end."""
+        await asyncio.gather(*(each.shutdown() for each in self._both))
+
+    async def __aenter__(self) -> "Workers":
+        for each in self._both:
+            await self._entered.enter_async_context(each)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._entered.aclose()
 
 
 def activities_of(resources: Resources) -> Sequence[Callable[..., Any]]:
-    """Every activity, with what it works with."""
+    """Every activity of a life, with what it works with."""
     return [
         Adoption(resources).adopt_connection,
         Authentication(resources).authenticate,
@@ -166,7 +215,6 @@ def activities_of(resources: Resources) -> Sequence[Callable[..., Any]]:
         Refresh(resources).refresh_credentials,
         RevocationAtProvider(resources).revoke_at_provider,
         Shredding(resources).shred_credentials,
-        Syncing(resources).sync_data,
         Transitions(resources).announce_expiry,
         Transitions(resources).end_connection,
         Transitions(resources).persist_transition,

@@ -18,6 +18,7 @@ from temporalio.client import Client
 
 from moorline.settings import TemporalSettings
 from providers.catalogue import Catalogue
+from workflows.names import reading_queue
 
 ACTIVITIES = TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
 FACTOR = 1000
@@ -26,19 +27,34 @@ REASON = "moorline setup"
 
 
 async def apply(client: Client, settings: TemporalSettings) -> str:
-    """Bring the task queue's limits to what the settings say; what was done, as a line."""
-    queue, rate = settings.task_queue, settings.calls_per_second
+    """Bring the task queues' limits to what the settings say; what was done, as a line."""
+    lines = [
+        await _apply(client, settings, queue)
+        for queue in (settings.task_queue, reading_queue(settings.task_queue))
+    ]
+    return lines[0]
+
+
+async def _apply(client: Client, settings: TemporalSettings, queue: str) -> str:
+    rate = settings.calls_per_second
     config = await _described(client, queue)
     if rate is None and not _is_ours(config):
         return "calls per second: no limit (MOORLINE_CALLS_PER_SECOND is not set)"
-    slugs = [] if rate is None else Catalogue.read(settings.providers).slugs()
-    wanted = dict.fromkeys(slugs, 1 / FACTOR)
+    wanted = {} if rate is None else _wanted(settings)
     if rate is not None and _is_at(config, rate, wanted):
-        return f"calls per second: {rate:g} to each of {len(slugs)} providers"
+        return f"calls per second: {rate:g} to each of {len(wanted)} providers"
     await _update(client, queue, rate, wanted, config)
     if rate is None:
         return "calls per second: the limit is taken away"
-    return f"calls per second: {rate:g} to each of {len(slugs)} providers from now on"
+    return f"calls per second: {rate:g} to each of {len(wanted)} providers from now on"
+
+
+async def is_applied(client: Client, settings: TemporalSettings) -> bool:
+    """Whether the task queue's limits are what the settings say."""
+    config = await _described(client, settings.task_queue)
+    if settings.calls_per_second is None:
+        return not _is_ours(config)
+    return _is_at(config, settings.calls_per_second, _wanted(settings))
 
 
 async def _described(client: Client, queue: str) -> TaskQueueConfig:
@@ -78,6 +94,10 @@ async def _update(
             ],
         )
     )
+
+
+def _wanted(settings: TemporalSettings) -> dict[str, float]:
+    return dict.fromkeys(Catalogue.read(settings.providers).slugs(), 1 / FACTOR)
 
 
 def _is_ours(config: TaskQueueConfig) -> bool:

@@ -18,13 +18,13 @@ from temporalio.api.taskqueue.v1 import PollerInfo, TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
-from temporalio.worker import Worker
 
 from client.codec import EncryptionCodec
 from client.temporal import configuration
 from domain.errors import NotConfigured, Unreachable
 from gateway.app import create_app
 from moorline import assembly
+from moorline.assembly import Workers
 from moorline.listening import listen, serving
 from moorline.settings import Settings, TemporalSettings
 from moorline.setup import missing_attributes
@@ -128,7 +128,7 @@ async def _check_namespace(client: Client) -> None:
         )
 
 
-async def _work(worker: Worker, client: Client, told: asyncio.Future[Signals]) -> None:
+async def _work(worker: Workers, client: Client, told: asyncio.Future[Signals]) -> None:
     aside = [
         asyncio.create_task(_announce(client, worker.task_queue)),
         asyncio.create_task(_stop_when_told(worker, told)),
@@ -153,6 +153,6 @@ async def _announce(client: Client, task_queue: str) -> None:
     log.info("%s on task queue %s, namespace %s", READY, task_queue, client.namespace)
 
 
-async def _stop_when_told(worker: Worker, told: asyncio.Future[Signals]) -> None:
+async def _stop_when_told(worker: Workers, told: asyncio.Future[Signals]) -> None:
     log.info("%s: what is being done is finished first", (await told).name)
     await worker.shutdown()

@@ -1,9 +1,11 @@
 """A provider that is spoken to with a key its users make there, and may delete there.
 
 A key has no end and cannot be renewed: all one can do is to look whether it is still good. Only a
-401 or 403 of the provider's own says that it is not; a page of a proxy, or an outage, says nothing.
+401 of the provider's own, or a 403 that it words as JSON, says that it is not; a page of a proxy, a
+bare 403 of a firewall, or an outage says nothing.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
@@ -13,9 +15,10 @@ from domain.outcomes import Outcome
 from domain.secret import Secret
 from providers.classifier import Answer, parse_retry_after
 from providers.entry import ApiKeyEntry
-from providers.transport import NoReply, get
+from providers.token_answers import parse_object
+from providers.transport import NoReply, Reply, get
 
-REFUSES = frozenset({401, 403})
+_PRINTABLE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 
 
 class ApiKey:
@@ -33,10 +36,9 @@ class ApiKey:
         if isinstance(reply, NoReply):
             return Answer(Outcome.TRANSIENT)
         retry_after = parse_retry_after(reply.headers.get("retry-after"), datetime.now(UTC))
-        page = reply.headers.get("content-type", "").strip().lower().startswith("text/html")
-        if 200 <= reply.status < 300 and not page:
+        if 200 <= reply.status < 300 and not reply.is_page:
             outcome = Outcome.VERIFIED
-        elif reply.status in REFUSES and not page:
+        elif _refuses(reply):
             outcome = Outcome.KEY_REFUSED
         elif reply.status == 429:
             outcome = Outcome.RATE_LIMITED
@@ -46,6 +48,8 @@ class ApiKey:
 
     async def refusal_of(self, key: Secret, *, within: timedelta) -> str | None:
         """Why this key is not to be used, for the person who brings it; None if it is good."""
+        if not _PRINTABLE.fullmatch(key.reveal()):
+            return "an API key is made of printable ASCII characters"
         match (await self.verify(key, within=within)).outcome:
             case Outcome.VERIFIED:
                 return None
@@ -54,6 +58,12 @@ class ApiKey:
             case _:
                 name = self.entry.name
                 return f"{name} cannot say now whether this API key is good; try again later"
+
+
+def _refuses(reply: Reply) -> bool:
+    if reply.status == 403:
+        return parse_object(reply.body, reply.headers.get("content-type", "")) is not None
+    return reply.status == 401 and not reply.is_page
 
 
 def key_header(entry: ApiKeyEntry, key: Secret) -> Mapping[str, str]:

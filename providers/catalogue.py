@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from domain.errors import InvalidInput, NotConfigured, NotFound
 from providers.entry import TYPES, ApiKeyEntry, OAuth2Entry, ProviderEntry
+from providers.mistakes import mistakes, no_yaml
 
 SHIPPED = Path(__file__).parent / "entries"
 HOW_TO_ADD = "clients and workers alike read more entries from the folder MOORLINE_PROVIDERS names"
@@ -30,10 +31,10 @@ class Catalogue:
         """The shipped entries, and those of ``folder`` in their place or beside them.
 
         Raises:
-            NotConfigured: the folder is missing, or a file in it is not an entry.
+            NotConfigured: the folder is missing, or a file in it is not an entry; says which line.
         """
-        if folder is not None and not folder.is_dir():
-            raise NotConfigured(f"the folder of provider entries does not exist: {folder}")
+        if folder is not None:
+            _check_folder(folder)
         folders = [SHIPPED] if folder is None else [SHIPPED, folder]
         files = [file for place in folders for file in sorted(place.glob("*.yaml"))]
         return cls(_read_entry(file) for file in files)
@@ -86,21 +87,44 @@ class Catalogue:
         return sorted(self._entries)
 
 
+def _check_folder(folder: Path) -> None:
+    if folder.is_file():
+        raise NotConfigured(
+            f"MOORLINE_PROVIDERS names the file {folder}: name the folder that it is in"
+        )
+    if not folder.is_dir():
+        raise NotConfigured(f"the folder of provider entries does not exist: {folder}")
+    for file in sorted(folder.glob("*.yml")):
+        raise NotConfigured(f"provider entry {file}: its name must end with .yaml")
+
+
 def _read_entry(file: Path) -> ProviderEntry:
     try:
-        fields = yaml.safe_load(file.read_text())
-        kind = fields.get("type", "oauth2") if isinstance(fields, dict) else "oauth2"
-        if not isinstance(kind, str) or kind not in TYPES:
-            raise NotConfigured(f"provider entry {file}: type: one of {', '.join(TYPES)}")
-        entry = TYPES[kind].model_validate(fields)
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc']) or 'entry'}: {problem['msg']}"
-            for problem in error.errors()
-        )
-        raise NotConfigured(f"provider entry {file}: {problems}") from None
-    except (yaml.YAMLError, OSError, ValueError) as error:  # ValueError: a date that is none
-        raise NotConfigured(f"provider entry {file}: {type(error).__name__}") from None
+        text = file.read_text()
+        entry = _parsed(text)
+    except NotConfigured as error:
+        raise NotConfigured(f"provider entry {file}: {error}") from None
+    except yaml.YAMLError as error:
+        raise NotConfigured(f"provider entry {file}: {no_yaml(error)}") from None
+    except OSError as error:
+        raise NotConfigured(f"provider entry {file}: {error.strerror}") from None
+    except ValueError:
+        raise NotConfigured(
+            f"provider entry {file}: a date that there is not, or bytes that are no text"
+        ) from None
     if entry.slug != file.stem:
         raise NotConfigured(f"provider entry {file}: its slug must be its name, {file.stem!r}")
     return entry
+
+
+def _parsed(text: str) -> ProviderEntry:
+    fields = yaml.safe_load(text)
+    if not isinstance(fields, dict):
+        raise NotConfigured("must be names with values, as docs/providers.md shows")
+    kind = fields.get("type", "oauth2")
+    if not isinstance(kind, str) or kind not in TYPES:
+        raise NotConfigured(f"type: one of {', '.join(TYPES)}")
+    try:
+        return TYPES[kind].model_validate(fields)
+    except ValidationError as error:
+        raise NotConfigured(mistakes(text, error)) from None

@@ -217,32 +217,34 @@ class OAuth2Entry(ProviderEntry):
         """Our registration at this provider.
 
         Raises:
-            NotConfigured: the variable or file that holds id or secret is missing or empty.
+            NotConfigured: the variable or file that holds id or secret is missing or empty; names
+                both if both are.
         """
+        missing: list[str] = []
+        client_id = self._resolve(self.client_id, environment, missing)
         secret = None
         if self.client_authentication != "none":
             if self.client_secret is None:
-                raise NotConfigured(f"provider {self.slug}: client_secret is not set in its entry")
-            secret = Secret(self._resolve(self.client_secret, environment))
-        return ClientApp(
-            client_id=self._resolve(self.client_id, environment),
-            secret=secret,
-            authentication=self.client_authentication,
-        )
+                missing.append("client_secret is not set in its entry")
+            secret = Secret(self._resolve(self.client_secret or "", environment, missing))
+        if missing:
+            raise NotConfigured(f"provider {self.slug}: {' and '.join(missing)}")
+        return ClientApp(client_id, secret, self.client_authentication)
 
-    def _resolve(self, value: str, environment: Mapping[str, str]) -> str:
+    def _resolve(self, value: str, environment: Mapping[str, str], missing: list[str]) -> str:
+        """What a value of the entry refers to; nothing, and noted, if that is not there."""
         reference = _REFERENCE.fullmatch(value)
         if reference is None:
             return value
         if variable := reference["variable"]:
             found = environment.get(variable, "")
-            missing = f"the environment variable {variable} is not set"
+            lack = f"the environment variable {variable} is not set"
         else:
             path = Path(reference["path"])
             found = _content(path)
-            missing = f"the file {path} is missing, empty or not readable"
+            lack = f"the file {path} is missing, empty or not readable"
         if not found:
-            raise NotConfigured(f"provider {self.slug}: {missing}")
+            missing.append(lack)
         return found
 
 

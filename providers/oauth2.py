@@ -72,17 +72,18 @@ class OAuth2:
         hint: str,
         *,
         within: timedelta,
+        may_send: Callable[[], bool] = always,
     ) -> Revocation | Answer:
         """Revoke a token (RFC 7009): what became of it, or why it is to be tried again.
 
         ``hint`` is ``refresh_token`` or ``access_token``. Revoking is idempotent: an unknown
-        token is a revoked one.
+        token is a revoked one. A page of a proxy in between says nothing, whatever its status.
         """
         if self.entry.revoke_url is None:
             return Revocation.UNSUPPORTED
         form = {"token": token.reveal(), "token_type_hint": hint}
-        reply = await self._post(self.entry.revoke_url, form, within, always)
-        if isinstance(reply, Reply):
+        reply = await self._post(self.entry.revoke_url, form, within, may_send)
+        if isinstance(reply, Reply) and not reply.is_page:
             fields = parse_object(reply.body, reply.headers.get("content-type", "")) or {}
             refused = worded(fields, self.entry.refusals) is not None
             # RFC 7009 has an unknown token answered with 200; some say 400 invalid_token instead.

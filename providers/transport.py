@@ -29,6 +29,12 @@ class Reply:
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
 
+    @property
+    def is_page(self) -> bool:
+        """Whether this is a page for people: a proxy's, or one about maintenance, as a rule."""
+        kind = self.headers.get("content-type", "").strip().lower()
+        return kind.startswith("text/html") and bool(self.body.strip())
+
 
 @dataclass(frozen=True)
 class NoReply:
@@ -66,7 +72,10 @@ async def post_form(
     ``may_send`` is asked when the connection stands, directly before the first byte of the
     request: a process that was frozen on the way here can still hold back.
     """
-    request = http.build_request("POST", url, data=dict(form), headers=dict(headers))
+    try:
+        request = http.build_request("POST", url, data=dict(form), headers=dict(headers))
+    except UnicodeError:
+        return NoReply(sent=False)  # a secret that no header can carry
     return await _send(http, request, within, may_send)
 
 
@@ -79,7 +88,10 @@ async def get(
     params: Mapping[str, str] | None = None,
 ) -> Reply | NoReply:
     """GET once, all of it ``within`` a time; ``params`` are added to the query."""
-    request = http.build_request("GET", url, params=params or None, headers=dict(headers))
+    try:
+        request = http.build_request("GET", url, params=params or None, headers=dict(headers))
+    except UnicodeError:
+        return NoReply(sent=False)  # a secret that no header can carry
     return await _send(http, request, within, lambda: True)
 
 

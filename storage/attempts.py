@@ -6,24 +6,26 @@ its process died has failed; the user tries again.
 """
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.errors import Conflict, NotFound
+from domain.patience import AUTHORIZATION_WINDOW
 from domain.secret import Secret
 from domain.status import StatusReason
 from storage import data_keys
 from storage.tables import AttemptRow
 from storage.vault import DataKey, Vault
 
-WINDOW: Final = timedelta(minutes=30)
-"""How long a user has to finish authorizing."""
+WINDOW: Final = AUTHORIZATION_WINDOW
 CODE_LIFE: Final = timedelta(seconds=60)
 """How long a received code is kept for its exchange."""
 
@@ -96,6 +98,16 @@ async def newest(session: AsyncSession, connection_id: UUID) -> AttemptRow | Non
     """The attempt begun last for a connection."""
     query = select(AttemptRow).where(AttemptRow.connection_id == connection_id)
     return (await session.exec(query.order_by(col(AttemptRow.created_at).desc()))).first()
+
+
+async def newest_of(
+    session: AsyncSession, connection_ids: Collection[UUID]
+) -> dict[UUID, AttemptRow]:
+    """The attempt begun last for each of these connections that has one."""
+    connection = col(AttemptRow.connection_id)
+    query = select(AttemptRow).where(connection.in_(connection_ids)).ext(distinct_on(connection))
+    rows = await session.exec(query.order_by(connection, col(AttemptRow.created_at).desc()))
+    return {row.connection_id: row for row in rows.all()}
 
 
 async def secrets_of(session: AsyncSession, vault: Vault, row: AttemptRow) -> AttemptSecrets:

@@ -6,19 +6,23 @@ short and renewed while the call runs, so that the successor of a killed process
 Every claim leaves a journal row; one without an outcome is evidence of a call whose end nobody saw.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
+from sqlalchemy import bindparam
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.events import ProviderTokenRefreshAttempted
+from domain.status import ConnectionStatus
 from storage import data_keys, events
 from storage.connections import credentials_of, locked, subject
 from storage.database import Database, run
-from storage.tables import ConnectionRow, CredentialsRow
+from storage.tables import ConnectionRow, CredentialsRow, OrphanRow
 from storage.vault import WrappedKey
 
 LEASE: Final = timedelta(seconds=10)
@@ -40,6 +44,8 @@ class Claim:
     connection: ConnectionRow = field(repr=False)
     credentials: CredentialsRow = field(repr=False)
     data_key: WrappedKey | None
+    orphans: Sequence[OrphanRow] = field(repr=False)
+    """Tokens that lost the comparison or were replaced, the newest first."""
     number: int
     claimed_at: datetime
 
@@ -63,6 +69,8 @@ class NotClaimed(StrEnum):
     """The generation asked for is past."""
     ENDED = "ended"
     """The connection's end has been asked for."""
+    INACTIVE = "inactive"
+    """A refresh is wanted, and the connection is not ACTIVE."""
 
 
 async def take(
@@ -71,7 +79,7 @@ async def take(
     """Claim the credentials, or say why not; never waits.
 
     Args:
-        generation: which one is meant; None takes whatever there is (only for revoking).
+        generation: which one is meant; None takes whatever there is (for all but refreshing).
 
     Raises:
         NotFound: there is no such connection.
@@ -81,6 +89,8 @@ async def take(
         connection = await locked(session, connection_id)
         if connection.ended_at is not None and purpose is not Purpose.REVOCATION:
             return NotClaimed.ENDED
+        if connection.status != ConnectionStatus.ACTIVE and purpose is Purpose.REFRESH:
+            return NotClaimed.INACTIVE
         credentials = await credentials_of(session, connection_id)
         if generation is not None and credentials.generation != generation:
             return NotClaimed.MOVED
@@ -102,8 +112,22 @@ async def take(
         if purpose is Purpose.REFRESH:
             event = ProviderTokenRefreshAttempted(**subject(connection, claimed_at))
             await events.append(session, connection, event, f"claim-{number}")
+        # Everything that is needed before sending: nothing may fail between claim and call.
         data_key = await data_keys.find(session, connection_id)
-        return Claim(connection, credentials, data_key, number, claimed_at)
+        late = await orphans(session, connection_id)
+        return Claim(connection, credentials, data_key, late, number, claimed_at)
+
+
+async def orphans(session: AsyncSession, connection_id: UUID) -> Sequence[OrphanRow]:
+    """Tokens that lost the comparison or were replaced, the newest first."""
+    return (await session.exec(_ORPHANS, params={"id": connection_id})).all()
+
+
+_ORPHANS: Final = (
+    select(OrphanRow)
+    .where(OrphanRow.connection_id == bindparam("id"))
+    .order_by(col(OrphanRow.claim).desc())
+)
 
 
 _CLAIM = """
@@ -147,6 +171,7 @@ class JournalEntry:
 
 async def close(session: AsyncSession, claim: Claim, entry: JournalEntry) -> bool:
     """Journal the outcome and give the claim back; False if a successor had it already."""
+    await locked(session, claim.connection_id)  # before all else, as everywhere
     values = {"connection_id": claim.connection_id, "claim": claim.number}
     await run(
         session,

@@ -29,7 +29,7 @@ from domain.events import (
 from domain.result import Failure, Result, Success
 from domain.status import ConnectionStatus, StatusReason
 from storage import events
-from storage.database import lock_connection
+from storage.database import lock_connection, run
 from storage.tables import ConnectionRow, CredentialsRow
 
 
@@ -102,6 +102,8 @@ async def transition(
         case Failure(error):
             raise Conflict(f"connection {row.id} is {row.status}: {error}")
         case Success():
+            if row.status == ConnectionStatus.ACTIVE:
+                await _stop_reading(session, row.id)
             row.status, row.reason, row.status_since = target, reason, at
             row.connected_at, row.updated_at = connection.connected_at, connection.updated_at
             row.degraded_since = row.degraded_cause = row.retry_at = None
@@ -128,6 +130,12 @@ async def rename(
         row.alias, row.updated_at = alias, at
         event = ConnectionRenamed(**subject(row, at))
         await events.append(session, row, event, cause)
+
+
+async def _stop_reading(session: AsyncSession, connection_id: UUID) -> None:
+    """Whoever reads data under a grant that is over writes nothing any more, also not later."""
+    statement = "UPDATE syncs SET number = number + 1 WHERE connection_id = :connection_id"
+    await run(session, statement, {"connection_id": connection_id})
 
 
 class Provider(TypedDict):

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import bindparam
-from sqlmodel import col, select
+from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from uuid6 import uuid7
 
@@ -27,13 +27,15 @@ from domain.standing import end_of_grant
 from domain.status import ConnectionStatus
 from storage import attempts, events
 from storage.attempts import AttemptStatus
-from storage.claims import Purpose
+from storage.claims import Purpose, orphans
 from storage.connections import credentials_of, subject
 from storage.database import run
 from storage.tables import ConnectionRow, CredentialsRow, DataKeyRow, JournalRow, OrphanRow
 
 SEALED_AS: Final = "credentials"
 """The name under which a generation's secret is sealed."""
+SUPERSEDED: Final = "superseded"
+"""The purpose of an orphan that was in use until its user authorized anew."""
 LAPSED: Final = datetime.fromtimestamp(0, UTC)
 
 
@@ -60,6 +62,8 @@ class Envelope(BaseModel):
     refresh_at: datetime | None
     deadlines: tuple[Deadline, ...]
     attempt_id: UUID | None = None
+    usable: bool = True
+    """False: not to take the place of anything; kept, to be revoked."""
 
 
 class Committed(StrEnum):
@@ -85,12 +89,15 @@ async def commit(
         and current.generation == envelope.generation - 1
         and current.claim == envelope.claim
         and connection.ended_at is None
+        and envelope.usable
         and await _finish_attempt(session, envelope, at)
     )
     if not wins:
         if current.claim == envelope.claim:
             current.lease_until = LAPSED
         return await _keep_as_orphan(session, envelope, at)
+    if envelope.purpose is Purpose.AUTHORIZATION:
+        await _keep_superseded(session, current, envelope.claim, at)
     replace(current, envelope, at)
     connection.reauthorize_by = must_act_by(envelope)
     await _record(session, connection, envelope, at)
@@ -106,6 +113,7 @@ async def _finish_attempt(session: AsyncSession, envelope: Envelope, at: datetim
     if not ours or attempt.status != AttemptStatus.EXCHANGING:
         return False
     attempts.finish(attempt, AttemptStatus.SUCCEEDED, None, at)
+    attempt.generation = envelope.generation
     return True
 
 
@@ -145,26 +153,41 @@ async def _keep_as_orphan(session: AsyncSession, envelope: Envelope, at: datetim
         await _journal(session, envelope, Committed.UNREADABLE)
         return Committed.UNREADABLE
     await _journal(session, envelope, Committed.ORPHANED)
-    await run(
-        session,
-        """
-        INSERT INTO orphans
-               (id, connection_id, generation, purpose, claim, data_key_id, sealed, created_at)
-        VALUES (:id, :connection_id, :generation, :purpose, :claim, :data_key_id, :sealed, :at)
-        ON CONFLICT (connection_id, claim) DO NOTHING
-        """,
-        {
-            "id": uuid7(),
-            "connection_id": envelope.connection_id,
-            "generation": envelope.generation,
-            "purpose": envelope.purpose,
-            "claim": envelope.claim,
-            "data_key_id": envelope.data_key_id,
-            "sealed": envelope.sealed,
-            "at": at,
-        },
+    session.add(
+        OrphanRow(
+            id=uuid7(),
+            connection_id=envelope.connection_id,
+            generation=envelope.generation,
+            purpose=envelope.purpose,
+            claim=envelope.claim,
+            data_key_id=envelope.data_key_id,
+            sealed=envelope.sealed,
+            created_at=at,
+        )
     )
     return Committed.ORPHANED
+
+
+async def _keep_superseded(
+    session: AsyncSession, current: CredentialsRow, claim: int, at: datetime
+) -> None:
+    """What a new authorization replaces is another grant, and lives on: it is to be revoked, too.
+
+    Not at once: many providers would end the new grant of the same user with it.
+    """
+    if current.sealed is not None and current.data_key_id is not None:
+        session.add(
+            OrphanRow(
+                id=uuid7(),
+                connection_id=current.connection_id,
+                generation=current.generation,
+                purpose=SUPERSEDED,
+                claim=claim,
+                data_key_id=current.data_key_id,
+                sealed=current.sealed,
+                created_at=at,
+            )
+        )
 
 
 async def _committed_before(session: AsyncSession, envelope: Envelope) -> Committed | None:
@@ -194,16 +217,10 @@ async def _journal(session: AsyncSession, envelope: Envelope, outcome: Committed
     )
 
 
-async def orphans(session: AsyncSession, connection_id: UUID) -> list[OrphanRow]:
-    """Tokens that lost the comparison, newest first."""
-    return list((await session.exec(_ORPHANS, params={"id": connection_id})).all())
-
-
-_ORPHANS: Final = (
-    select(OrphanRow)
-    .where(OrphanRow.connection_id == bindparam("id"))
-    .order_by(col(OrphanRow.claim).desc())
-)
+async def holds_secrets(session: AsyncSession, connection_id: UUID) -> bool:
+    """Whether tokens are stored, whatever the connection knows of them."""
+    held = await credentials_of(session, connection_id)
+    return held.sealed is not None or bool(await orphans(session, connection_id))
 
 
 def to_stored(deadlines: Iterable[Deadline]) -> list[dict[str, str]]:

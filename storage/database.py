@@ -27,8 +27,9 @@ _AWAY = "the database does not answer"
 _GONE = (OSError, OperationalError, InterfaceError, PoolTimeout, asyncpg.InterfaceError)
 _REFUSES_US = frozenset({"28", "3D"})
 """SQLSTATE classes of a server that knows neither the user nor the password nor the database."""
-_OUT_OF_ORDER = frozenset({"08", "53", "55", "57", "58"})
-"""SQLSTATE classes of a server that cannot work now: connection, resources, state, shutdown."""
+_OUT_OF_ORDER = frozenset({"08", "40", "53", "55", "57", "58"})
+"""SQLSTATE classes of a server that cannot work now: connection, conflict with another transaction,
+resources, state, shutdown."""
 
 
 class Database:
@@ -36,9 +37,12 @@ class Database:
 
     Args:
         url: ``postgresql+asyncpg://user:password@host:port/name``.
+        statement_timeout_s: after which a statement is given up; None: it may take its time.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(
+        self, url: str, *, statement_timeout_s: float | None = STATEMENT_TIMEOUT_S
+    ) -> None:
         self.engine: AsyncEngine = create_async_engine(
             url,
             pool_size=10,
@@ -46,7 +50,7 @@ class Database:
             pool_timeout=CONNECT_TIMEOUT_S,
             pool_pre_ping=True,
             hide_parameters=True,  # an error is logged; what it was about need not be
-            connect_args={"timeout": CONNECT_TIMEOUT_S, "command_timeout": STATEMENT_TIMEOUT_S},
+            connect_args={"timeout": CONNECT_TIMEOUT_S, "command_timeout": statement_timeout_s},
         )
 
     @asynccontextmanager
@@ -65,6 +69,11 @@ class Database:
             raise _in_our_words(error) from None
         except _GONE:
             raise Unreachable(_AWAY) from None
+
+    def without_statement_timeout(self) -> "Database":
+        """The same database for work that may take its time, as migrations do; close it, too."""
+        url = self.engine.url.render_as_string(hide_password=False)
+        return Database(url, statement_timeout_s=None)
 
     async def close(self) -> None:
         """Give the connections back."""

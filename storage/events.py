@@ -63,6 +63,13 @@ async def read(session: AsyncSession, connection_id: UUID) -> list[EventRow]:
     return list((await session.exec(query.order_by(col(EventRow.position)))).all())
 
 
+async def after(session: AsyncSession, connection_id: UUID, seq: int) -> list[EventRow]:
+    """The events of a connection that came after this one, in order."""
+    query = select(EventRow).where(EventRow.connection_id == connection_id)
+    query = query.where(col(EventRow.seq) > seq)
+    return list((await session.exec(query.order_by(col(EventRow.seq)))).all())
+
+
 async def head(session: AsyncSession, connection_id: UUID) -> bytes | None:
     """Where the chain of a connection ends; None if there is no such connection."""
     query = select(ConnectionRow.event_chain).where(ConnectionRow.id == connection_id)

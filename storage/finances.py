@@ -6,7 +6,7 @@ columns (``unnest``), so that a page of hundreds is one statement.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 from sqlmodel import col, select
@@ -152,13 +152,6 @@ NamedT = TypeVar("NamedT", bound=_Named)
 def _distinct(found: Sequence[NamedT]) -> Sequence[NamedT]:
     """One of each id, the last: a provider may name a thing twice, one statement may not."""
     return tuple({each.id: each for each in found}.values())
-
-
-def plainly(row: Any, *left_out: str) -> dict[str, object]:
-    """The columns of a row by their names, for printing."""
-    return {
-        name: value for name, value in row.model_dump(mode="json").items() if name not in left_out
-    }
 
 
 _ACCOUNTS = """

@@ -28,10 +28,14 @@ async def migrate(database: Database) -> str:
     Raises:
         NotConfigured: the database is newer than this program, or lacks its revision.
     """
-    async with database.transaction() as session:
-        connection = await session.connection()
-        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        await connection.run_sync(_upgrade)
+    patient = database.without_statement_timeout()
+    try:
+        async with patient.transaction() as session:
+            connection = await session.connection()
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            await connection.run_sync(_upgrade)
+    finally:
+        await patient.close()
     return newest_revision()
 
 

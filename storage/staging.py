@@ -15,7 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from uuid6 import uuid7
 
 from domain.commands import ConnectProvider, check_connect
-from domain.credentials import ProviderCredentials
+from domain.credentials import CredentialType, ProviderCredentials
 from domain.result import Success
 from domain.secret import Secret
 from storage import data_keys
@@ -77,6 +77,32 @@ async def unborn(session: AsyncSession, before: datetime) -> Sequence[StagedRow]
         ~exists().where(col(ConnectionRow.id) == col(StagedRow.connection_id)),
     )
     return (await session.exec(query.order_by(col(StagedRow.created_at)))).all()
+
+
+def command_of(row: StagedRow) -> ConnectProvider:
+    """The command that a row of ``unborn`` was kept with."""
+    assert row.user_id is not None  # these three are set together
+    assert row.provider_id is not None
+    assert row.provider_slug is not None
+    credentials = ProviderCredentials(
+        row.sealed, CredentialType(row.credential_type), row.expires_at
+    )
+    return ConnectProvider(
+        user_id=row.user_id,
+        provider_id=row.provider_id,
+        provider_slug=row.provider_slug,
+        credentials=credentials,
+        alias=row.alias,
+    )
+
+
+async def used(session: AsyncSession, row: StagedRow, generation: int) -> None:
+    """A key has become this generation: remember that, and nothing of what was staged."""
+    row.generation, row.sealed = generation, b""
+    others = delete(StagedRow).where(
+        col(StagedRow.connection_id) == row.connection_id, col(StagedRow.id) != row.id
+    )
+    await session.exec(others)
 
 
 async def remove(session: AsyncSession, staged_id: UUID) -> None:

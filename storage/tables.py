@@ -195,6 +195,8 @@ class AttemptRow(SQLModel, table=True):
     sealed_code: bytes | None = None
     code_until: datetime | None = instant()
     reason: str | None = None
+    generation: int | None = Field(default=None, sa_type=BigInteger)
+    """The credentials it made; None: none."""
     created_at: datetime = instant(nullable=False)
     expires_at: datetime = instant(nullable=False)
     finished_at: datetime | None = instant()
@@ -220,6 +222,8 @@ class StagedRow(SQLModel, table=True):
     provider_id: UUID | None = None
     provider_slug: str | None = None
     alias: str | None = None
+    generation: int | None = Field(default=None, sa_type=BigInteger)
+    """The credentials it became, where it replaced others; None: not used yet."""
 
 
 class ProviderAppRow(SQLModel, table=True):

@@ -6,17 +6,28 @@ from uuid import UUID
 from sqlalchemy import func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import Select
 
 from domain.credentials import CredentialType
 from domain.errors import NotFound
 from domain.outcomes import Outcome
+from domain.patience import REVOCATION_PATIENCE
 from domain.status import ConnectionStatus, StatusReason
 from domain.syncs import SyncOutcome
-from domain.view import Attempt, ConnectionView, Receipt, Syncing, Trouble
+from domain.view import Attempt, ConnectionView, Receipt, Revoking, Syncing, Trouble
 from storage import attempts
-from storage.tables import AttemptRow, ConnectionRow, CredentialsRow, SyncRow
+from storage.claims import Purpose, orphans
+from storage.tables import AttemptRow, ConnectionRow, CredentialsRow, JournalRow, SyncRow
 
 Found = tuple[ConnectionRow, CredentialsRow, SyncRow | None]
+
+
+def _all() -> Select[ConnectionRow, CredentialsRow, SyncRow]:
+    return (
+        select(ConnectionRow, CredentialsRow, SyncRow)
+        .join(CredentialsRow)
+        .outerjoin(SyncRow, col(SyncRow.connection_id) == col(ConnectionRow.id))
+    )
 
 
 async def get(session: AsyncSession, connection_id: UUID) -> ConnectionView:
@@ -25,16 +36,12 @@ async def get(session: AsyncSession, connection_id: UUID) -> ConnectionView:
     Raises:
         NotFound: there is none.
     """
-    query = (
-        select(ConnectionRow, CredentialsRow, SyncRow)
-        .join(CredentialsRow)
-        .outerjoin(SyncRow, col(SyncRow.connection_id) == col(ConnectionRow.id))
-        .where(ConnectionRow.id == connection_id)
-    )
+    query = _all().where(ConnectionRow.id == connection_id)
     found = (await session.exec(query)).first()
     if found is None:
         raise NotFound(f"no connection {connection_id}")
-    return _view(found, await attempts.newest(session, connection_id))
+    view = _view(found, await attempts.newest(session, connection_id))
+    return view.model_copy(update={"revoking": await _revoking(session, *found[:2])})
 
 
 async def find(
@@ -45,20 +52,32 @@ async def find(
     status: ConnectionStatus | None = None,
     limit: int = 1000,
 ) -> Sequence[ConnectionView]:
-    """Connections that match all that is given, the newest first; attempts are left out."""
-    query = (
-        select(ConnectionRow, CredentialsRow, SyncRow)
-        .join(CredentialsRow)
-        .outerjoin(SyncRow, col(SyncRow.connection_id) == col(ConnectionRow.id))
-    )
+    """Connections that match all that is given, the newest first.
+
+    Without revocations under way: see ``get``.
+    """
+    query = _all()
     if user_id is not None:
         query = query.where(ConnectionRow.user_id == user_id)
     if provider_slug is not None:
         query = query.where(ConnectionRow.provider_slug == provider_slug)
     if status is not None:
         query = query.where(ConnectionRow.status == status)
-    rows = await session.exec(query.order_by(col(ConnectionRow.created_at).desc()).limit(limit))
-    return [_view(found, None) for found in rows.all()]
+    query = query.order_by(col(ConnectionRow.created_at).desc()).limit(limit)
+    rows = (await session.exec(query)).all()
+    tried = await attempts.newest_of(session, [row.id for row, *_ in rows])
+    return [_view(found, tried.get(found[0].id)) for found in rows]
+
+
+async def unfinished(session: AsyncSession, after: UUID, limit: int) -> Sequence[ConnectionView]:
+    """Connections that are not DISCONNECTED, in the order of their ids, from ``after`` on."""
+    query = (
+        _all()
+        .where(ConnectionRow.status != ConnectionStatus.DISCONNECTED, ConnectionRow.id > after)
+        .order_by(col(ConnectionRow.id))
+        .limit(limit)
+    )
+    return [_view(found, None) for found in (await session.exec(query)).all()]
 
 
 async def degraded(session: AsyncSession) -> dict[Outcome, int]:
@@ -95,6 +114,25 @@ def _view(found: Found, attempt: AttemptRow | None) -> ConnectionView:
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
+
+
+async def _revoking(
+    session: AsyncSession, row: ConnectionRow, credentials: CredentialsRow
+) -> Revoking | None:
+    left = row.status in {ConnectionStatus.REVOKED, ConnectionStatus.FAILED}
+    if row.status == ConnectionStatus.DISCONNECTED or not (left or row.ended_at):
+        return None
+    if credentials.sealed is None and not await orphans(session, row.id):
+        return None
+    since = row.ended_at or row.status_since
+    query = select(func.count()).where(
+        JournalRow.connection_id == row.id,
+        JournalRow.kind == Purpose.REVOCATION,
+        JournalRow.claimed_at >= since,
+        col(JournalRow.finished_at).is_not(None),
+    )
+    tries = (await session.exec(query)).one()
+    return Revoking(since=since, until=since + REVOCATION_PATIENCE, tries=tries)
 
 
 def _sync(row: ConnectionRow, sync: SyncRow, *, live: bool) -> Syncing | None:

@@ -90,8 +90,11 @@ class Stored:
     ) -> Claim | NotClaimed:
         return await claims.take(self.database, connection_id, purpose, generation)
 
-    async def claimed(self, connection_id: UUID, purpose: Purpose = Purpose.REFRESH) -> Claim:
-        claim = await self.take(connection_id, purpose)
+    async def claimed(self, connection_id: UUID, purpose: Purpose | None = None) -> Claim:
+        """A claim: for refreshing where the connection is ACTIVE, else for authorizing it."""
+        claim = await self.take(connection_id, purpose or Purpose.REFRESH)
+        if claim is NotClaimed.INACTIVE:
+            claim = await self.take(connection_id, Purpose.AUTHORIZATION)
         assert isinstance(claim, Claim)
         return claim
 
@@ -214,7 +217,7 @@ class Stored:
 
     async def orphans(self, connection_id: UUID) -> list[OrphanRow]:
         async with self.database.transaction() as session:
-            return await credentials.orphans(session, connection_id)
+            return list(await claims.orphans(session, connection_id))
 
     async def events(self, connection_id: UUID) -> list[EventRow]:
         async with self.database.transaction() as session:

@@ -5,7 +5,7 @@ Servers are shared by the session; nothing else is, so tests may run in any orde
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,22 +17,27 @@ from uuid import UUID, uuid4
 import asyncpg
 import yaml
 from pydantic import JsonValue
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client, HeaderCodecBehavior
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import ActivityEnvironment
 from temporalio.worker import Worker
 
 from activities.resources import Resources
+from client.authorizations import Received
 from client.codec import EncryptionCodec
 from client.connections import Connecting, ConnectionsClient
 from client.messaging import Messaging
 from client.temporal import data_converter
 from domain.commands import ConnectProvider
 from domain.connection import provider_id_of
-from domain.result import Success
+from domain.credentials import CredentialType
+from domain.result import Result, Success
 from domain.secret import Secret
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView
-from moorline.assembly import new_worker
+from moorline.assembly import Workers, new_worker, workflow_runner
 from moorline.stack import PostgresServer, TemporalServer
 from moorline.stack.ports import free_ports
 from providers.catalogue import Catalogue
@@ -40,19 +45,26 @@ from providers.sandbox import create_app
 from providers.sandbox.clients import Registration
 from providers.sandbox.grants import Grant
 from providers.sandbox.ledger import Entry
-from providers.sandbox.remote import Minted, Remote
+from providers.sandbox.remote import Minted, NewKey, Remote
 from providers.sandbox.serving import serve
 from providers.sandbox.sessions import User
 from providers.transport import new_http_client
 from storage import schema
-from storage.database import Database
+from storage.connections import credentials_of
+from storage.database import Database, run
 from storage.keyring import Keyring, new_key
 from storage.vault import Vault
+from workflows.connection import ConnectionWorkflow
+from workflows.names import workflow_id
 
 T = TypeVar("T")
+RequestT = TypeVar("RequestT")
 
+BROKER = "broker"
+"""The slug of the sandbox's broker, in worlds that know it: see ``write_broker``."""
 REDIRECT_URI = "http://127.0.0.1:8400/callback"
-WITHIN = timedelta(seconds=30)
+WITHIN = timedelta(seconds=60)
+"""How long a fact may take: no test waits longer than it must, and the machine may be busy."""
 
 
 @dataclass
@@ -106,7 +118,7 @@ class World:
         return self.servers.sandbox
 
     @asynccontextmanager
-    async def working(self, max_cached_workflows: int = 1000) -> AsyncIterator[Worker]:
+    async def working(self, max_cached_workflows: int = 1000) -> AsyncIterator[Workers]:
         """A worker runs for as long as the block does."""
         worker = new_worker(
             self.temporal,
@@ -117,6 +129,18 @@ class World:
         )
         async with worker:
             yield worker
+
+    @asynccontextmanager
+    async def deciding(self) -> AsyncIterator[None]:
+        """Only workflows go on: whatever activity they ask for is not begun by anyone."""
+        worker = Worker(
+            self.temporal,
+            task_queue=self.task_queue,
+            workflows=[ConnectionWorkflow],
+            workflow_runner=workflow_runner(),
+        )
+        async with worker:
+            yield
 
     async def behave(self, **fields: JsonValue) -> None:
         await self.sandbox.behave(self.client_id, **fields)
@@ -176,10 +200,53 @@ class World:
             ),
         )
 
+    async def received_again(self, connection_id: UUID) -> Received:
+        """Another authorization of a connection there is, up to the redirect."""
+        begun = await self.connections.begin_authorization(connection_id)
+        url = await self.connections.provider_url(begun.attempt_id)
+        return await self.connections.receive_redirect(await self.sandbox.authorize(url))
+
+    async def grants(self) -> list[Grant]:
+        """The grants of this test's app, as the provider sees them."""
+        return [g for g in await self.sandbox.grants() if g.client_id == self.client_id]
+
+    async def bring_key(
+        self, api_key: str, slug: str = BROKER, connection_id: UUID | None = None
+    ) -> Result[UUID, str]:
+        """``ConnectProvider`` with an API key."""
+        connection_id = connection_id or uuid4()
+        secret = {"api_key": Secret(api_key)}
+        sealed = await self.connections.seal(connection_id, secret, CredentialType.API_KEY)
+        command = ConnectProvider(
+            user_id=self.user_id,
+            provider_id=provider_id_of(slug),
+            provider_slug=slug,
+            credentials=sealed,
+        )
+        return await self.connections.connect_provider(command, connection_id)
+
+    async def connected_by_key(self) -> tuple[UUID, NewKey]:
+        """A connection that was born ACTIVE with a good key, and which key that is."""
+        made = await self.sandbox.new_key()
+        result = await self.bring_key(made.api_key)
+        assert isinstance(result, Success)
+        return result.value, made
+
     async def grant(self) -> Grant:
-        """The one grant of this test's app, as the provider sees it."""
-        (grant,) = [g for g in await self.sandbox.grants() if g.client_id == self.client_id]
+        """The only one."""
+        (grant,) = await self.grants()
         return grant
+
+    @asynccontextmanager
+    async def wrong_database(self) -> AsyncIterator[None]:
+        """The server answers and does not know our database, as it would not a wrong password."""
+        name = str(self.database.engine.url.database)
+        async with administrator(self.servers) as connection:
+            await _rename(connection, name, f"{name}_elsewhere")
+            try:
+                yield
+            finally:
+                await _rename(connection, f"{name}_elsewhere", name)
 
     @asynccontextmanager
     async def without_database(self) -> AsyncIterator[None]:
@@ -195,11 +262,62 @@ class World:
             finally:
                 await connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
+    async def details(self, connection_id: UUID) -> str:
+        """The current details of the workflow's page in the web UI, asked for as the UI does."""
+        handle = self.temporal.get_workflow_handle(workflow_id(connection_id))
+        answer = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
+        return str(answer.current_details)
+
+    async def leased_until(self, connection_id: UUID) -> datetime:
+        """When the claim on a connection's credentials lapses, by the database's clock."""
+        async with self.database.transaction() as session:
+            row = await credentials_of(session, connection_id)
+        assert row.lease_until is not None
+        return row.lease_until
+
+    async def damage(self, statement: str) -> None:
+        """Do something to the rows that no code of ours would."""
+        async with self.database.transaction() as session:
+            await run(session, statement, {})
+
     async def becomes(self, connection_id: UUID, *statuses: ConnectionStatus) -> ConnectionView:
         return await self.connections.wait_for(connection_id, *statuses, within=WITHIN)
 
     async def event_types(self, connection_id: UUID) -> list[str]:
         return [row.type for row in await self.connections.events(connection_id)]
+
+    async def perform(
+        self, work: Callable[[RequestT], Coroutine[object, object, T]], request: RequestT
+    ) -> T:
+        """Carry out an activity as a worker would, in a world that may have none."""
+        return await ActivityEnvironment().run(work, request)
+
+    async def history(self, connection_id: UUID) -> Sequence[HistoryEvent]:
+        """What Temporal has recorded of the life's present run."""
+        handle = self.temporal.get_workflow_handle(workflow_id(connection_id))
+        return (await handle.fetch_history()).events
+
+    async def whole_history(self, connection_id: UUID) -> Sequence[HistoryEvent]:
+        """The same of all its runs."""
+        name, events = workflow_id(connection_id), [*await self.history(connection_id)]
+        while before := run_before(events[0]):
+            handle = self.temporal.get_workflow_handle(name, run_id=before)
+            events = [*(await handle.fetch_history()).events, *events]
+        return events
+
+
+def run_before(first: HistoryEvent) -> str:
+    """The run that this one continues; empty, if it is the first."""
+    return first.workflow_execution_started_event_attributes.continued_execution_run_id
+
+
+async def _rename(connection: asyncpg.Connection, before: str, after: str) -> None:
+    await connection.execute(f"ALTER DATABASE {before} ALLOW_CONNECTIONS false")
+    await connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", before
+    )
+    await connection.execute(f"ALTER DATABASE {before} RENAME TO {after}")
+    await connection.execute(f"ALTER DATABASE {after} ALLOW_CONNECTIONS true")
 
 
 async def until(fact: Callable[[], Awaitable[T | None]], within: timedelta = WITHIN) -> T:
@@ -308,7 +426,7 @@ def data_of(servers: Servers, **changes: JsonValue) -> dict[str, JsonValue]:
     return {"data": {"reader": "sandbox", "url": url, **changes}}
 
 
-def write_broker(folder: Path, base_url: str, name: str, **changes: JsonValue) -> Path:
+def write_broker(folder: Path, base_url: str, name: str = BROKER, **changes: JsonValue) -> Path:
     """A provider entry for the sandbox's broker; the folder it is in."""
     entry: dict[str, object] = {
         "slug": name,

@@ -27,9 +27,9 @@ class Ask(Generic[AnswerT]):
         """Say that there will be no answer."""
         self._error = ApplicationError(message, *details, type=kind, non_retryable=True)
 
-    def fail_with(self, error: ActivityError) -> None:
+    def fail_with(self, error: BaseException) -> None:
         """Pass on why an activity failed."""
-        cause = error.cause
+        cause = error.cause if isinstance(error, ActivityError) else None
         if isinstance(cause, ApplicationError):
             self.fail(cause.message, cause.type or "Error")
         else:

@@ -1,24 +1,21 @@
 """The life of a connection, from PENDING to DISCONNECTED: one workflow, for years.
 
 ``run`` is a loop over the status. Handlers (``workflows.conversation``) only record; one method
-waits; one method changes the status. A call to the provider is a *job* that runs beside the loop,
-one at a time, so that nothing a user says has to wait for a provider. No secret passes through
-here, ever.
+waits (``workflows.waiting``); one changes the status (``workflows.answers``, beside what providers
+answer). A call to the provider is a *job* that runs beside the loop, one at a time, so that nothing
+a user says has to wait for a provider. No secret passes through here, ever.
 """
 
 import asyncio
-from datetime import datetime, timedelta
-from typing import NoReturn
+from datetime import datetime
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from activities.payloads import Authenticated, Refreshed, RevokedAtProvider
-from domain.outcomes import Outcome
 from domain.status import ConnectionStatus, StatusReason
 from domain.view import Attempt, Receipt
-from workflows import deeds, renewal
-from workflows.conversation import Conversation
+from workflows import deeds
+from workflows.answers import Answers
 from workflows.life import Change, Life
 from workflows.messages import (
     AuthorizationBegun,
@@ -30,26 +27,15 @@ from workflows.messages import (
     SyncNow,
     started,
 )
-from workflows.renewal import Carried
-from workflows.visibility import Visibility
 
 
 @workflow.defn
-class ConnectionWorkflow(Conversation):
+class ConnectionWorkflow(Answers):
     """One connection's life."""
 
     @workflow.init
     def __init__(self, start: object = None) -> None:
-        super().__init__()
-        self._start = started(start)
-        self._nudged = False
-        self._visibility = Visibility()
-        # Only from the run before: anyone else's word for what a life is would be taken for true.
-        continues = workflow.info().continued_run_id is not None
-        if continues and isinstance(self._start, StartConnection):
-            carried = renewal.resumed(self._start.carried)
-            self._life, self._inbox = carried.life, carried.inbox
-            self._visibility = Visibility(carried.entry)
+        super().__init__(started(start))
 
     @workflow.run
     async def run(self, start: object = None) -> Receipt:  # noqa: ARG002 -- ``__init__`` has it
@@ -59,6 +45,9 @@ class ConnectionWorkflow(Conversation):
             try:
                 receipt = await asyncio.shield(living)
                 break
+            except ActivityError as error:
+                # Not expected. It would end the life; this stalls it, and it can be mended.
+                raise RuntimeError("the life cannot go on") from error
             except asyncio.CancelledError:
                 if living.cancelled():
                     raise  # the worker lets go of this run; it goes on elsewhere
@@ -85,6 +74,7 @@ class ConnectionWorkflow(Conversation):
                     await self._await_the_user()
             if await self._is_to_be_renewed():
                 return None
+        self._visibility.show(self.life.view)
         await workflow.wait_condition(workflow.all_handlers_finished)
         return self._receipt()
 
@@ -107,7 +97,7 @@ class ConnectionWorkflow(Conversation):
     async def _await_authorization(self) -> None:
         """PENDING: the user is at the provider, for as long as the window is open."""
         self._start_asked_job()
-        if self._job is None and is_past(self.life.give_up_at):
+        if self._job is None and _is_past(self.life.give_up_at):
             await self._become(Change(ConnectionStatus.FAILED, StatusReason.AUTHORIZATION_TIMEOUT))
 
     async def _keep_fresh(self) -> None:
@@ -115,11 +105,11 @@ class ConnectionWorkflow(Conversation):
         self._start_asked_job()
         if self._job is not None:
             return
-        if is_past(self.life.ends_at):
+        if _is_past(self.life.ends_at):
             await self._become(Change(ConnectionStatus.EXPIRED, self.life.ends_because))
-        elif is_past(self.life.warn_at):
+        elif _is_past(self.life.warn_at):
             await self._warn()
-        elif is_past(self.life.refresh_at):
+        elif _is_past(self.life.refresh_at):
             self._job = deeds.start_refresh(self.life.view)
         else:
             self._reading.start_if_due(self.life)
@@ -127,7 +117,7 @@ class ConnectionWorkflow(Conversation):
     async def _await_the_user(self) -> None:
         """EXPIRED, REVOKED or FAILED: only the user can bring it back; not for ever."""
         self._start_asked_job()
-        if self._job is None and is_past(self.life.give_up_at):
+        if self._job is None and _is_past(self.life.give_up_at):
             await self._begin_end(StatusReason.ABANDONED)
 
     async def _end(self, reason: StatusReason) -> None:
@@ -141,7 +131,7 @@ class ConnectionWorkflow(Conversation):
         if self._job is not None:
             return
         if self.life.revocation is not None:
-            if is_past(self.life.revocation.next_at):
+            if _is_past(self.life.revocation.next_at):
                 self._job = deeds.start_revocation(self.life.view)
         elif self._authorizations:
             self._job = deeds.start_exchange(self.life.view, self._authorizations.pop(0))
@@ -196,9 +186,9 @@ class ConnectionWorkflow(Conversation):
             return
         self._stop_jobs()
         self.life.ending = reason
-        view = await deeds.end(self.life.view.connection_id)
-        self.life.show(ending=view.ending, expires_at=None, refresh_at=None)
-        if self.life.holds_secrets:
+        ended = await deeds.end(self.life.view.connection_id)
+        self.life.show(ending=ended.view.ending, expires_at=None, refresh_at=None)
+        if self.life.holds_secrets or ended.holds_secrets:
             self.life.begin_revocation(workflow.now())
         self._turn_away()
 
@@ -235,133 +225,7 @@ class ConnectionWorkflow(Conversation):
         self.life.show(alias=view.alias)
         ask.answer(self.life.view)
 
-    # -- what providers answer -----------------------------------------------------------------
 
-    async def _conclude(self) -> None:
-        """A job has ended: honour what it brought."""
-        if self._job is None or not self._job.handle.done():
-            return
-        job, self._job = self._job, None
-        try:
-            result = await job.handle
-        except ActivityError as error:
-            await self._lost(job, error)
-            return
-        match result:
-            case Refreshed():
-                await self._refreshed(result)
-            case Authenticated():
-                await self._authenticated(result, job)
-            case RevokedAtProvider():
-                await self._revoked_at_provider(result)
-
-    async def _refreshed(self, result: Refreshed) -> None:
-        if result.envelope is not None:
-            result = Refreshed.of(await deeds.store(result.envelope))
-        if result.ended:
-            self._hear(Disconnect())  # the row knows before the signal has come
-        await self._become(self.life.after_refresh(result, workflow.now()))
-
-    async def _authenticated(self, result: Authenticated, job: deeds.Job) -> None:
-        if result.envelope is not None:
-            result = Authenticated.of(await deeds.store(result.envelope))
-        change, reason = self.life.after_exchange(result, workflow.now(), stopped=job.stopped)
-        await self._become(change)
-        job.answer(self.life.view, reason)
-
-    async def _revoked_at_provider(self, result: RevokedAtProvider) -> None:
-        self.life.receipt = result.tokens
-        if result.settled or not self.life.postpone_revocation(workflow.now(), result.retry_after):
-            self.life.revocation = None
-            if self.life.ending is None:
-                await self._shred()
-
-    async def _lost(self, job: deeds.Job, error: ActivityError) -> None:
-        """A job came to nothing for reasons of our own, or was stopped before it began."""
-        if job.ask is not None:
-            job.ask.fail_with(error)
-        elif self.life.revocation is not None:
-            await self._revoked_at_provider(RevokedAtProvider(settled=False))
-        elif self.life.status is ConnectionStatus.ACTIVE:
-            self.life.struggle(Refreshed(outcome=Outcome.UNAVAILABLE), workflow.now())
-
-    # -- the three things everything above comes down to ---------------------------------------
-
-    async def _become(self, change: Change | None) -> None:
-        """Change the status: the only way it changes, and never without being stored."""
-        if change is not None and change.status is not self.life.status:
-            over = change.status is ConnectionStatus.DISCONNECTED
-            self.life.view = await deeds.persist(
-                self.life.view.connection_id,
-                change.status,
-                change.reason,
-                self._receipt() if over else None,
-            )
-            self.life.settle_in(workflow.now())
-        self._visibility.index(self.life.view)
-
-    async def _shred(self) -> None:
-        """Destroy the secrets, with the receipt of what was revoked before."""
-        receipt = self._receipt()
-        await deeds.shred(receipt)
-        self.life.forget_secrets(receipt)
-
-    def _receipt(self) -> Receipt:
-        return Receipt(
-            connection_id=self.life.view.connection_id, tokens=self.life.receipt, shredded=True
-        )
-
-    async def _wait(self) -> None:
-        """Until there is something to do: the only place where the loop rests."""
-        if renewal.is_overdue():
-            self._reading.stop()  # it goes on in the next run, where it was
-        self._visibility.show(self.life.view)
-        self._rearm()
-        await workflow.wait_condition(self._has_something_to_do)
-
-    def _has_something_to_do(self) -> bool:
-        if self._inbox or self._renames or self._may_renew() or self._reading.has_ended:
-            return True
-        if self._beginnings and not self._waits_for_revocation():
-            return True
-        if self._job is not None:
-            return self._job.handle.done()
-        nothing_left = self.life.ending is not None and self.life.revocation is None
-        may_read = self._is_asked_to_read()
-        return self._deadline.due or bool(self._authorizations) or nothing_left or may_read
-
-    def _is_asked_to_read(self) -> bool:
-        asked = self.life.sync_asked and not self._reading.is_running
-        return asked and self.life.is_sync_due(workflow.now())
-
-    def _waits_for_revocation(self) -> bool:
-        return self.life.revocation is not None and self.life.revocation.last_try
-
-    # -- continuing as new ---------------------------------------------------------------------
-
-    def _may_renew(self) -> bool:
-        """Only between jobs, and when nobody waits for an answer."""
-        asks = self._beginnings or self._authorizations or self._renames
-        idle = self._job is None and not self._reading.is_running
-        idle = idle and not asks and workflow.all_handlers_finished()
-        return idle and (self._nudged or renewal.is_wanted())
-
-    async def _is_to_be_renewed(self) -> bool:
-        """Whether to continue as new, once every message that is on its way has arrived."""
-        if not self._may_renew():
-            return False
-        # A workflow task of its own: a cancellation that came with the last one would be lost.
-        await workflow.sleep(timedelta(milliseconds=1))
-        return self._may_renew()
-
-    def _continue_as_new(self) -> NoReturn:
-        assert isinstance(self._start, StartConnection)  # refused otherwise
-        if workflow.cancellation_reason() is not None:
-            self._hear(Disconnect(by_operator=True))
-        carried = Carried(life=self.life, inbox=self._inbox, entry=self._visibility.entry)
-        renewal.continue_as_new(self._start, carried)
-
-
-def is_past(at: datetime | None) -> bool:
+def _is_past(at: datetime | None) -> bool:
     """Whether this instant has come, by the workflow's clock."""
     return at is not None and workflow.now() >= at

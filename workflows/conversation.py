@@ -11,10 +11,12 @@ from typing import Final, TypeVar
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
-from domain.explanation import CAUSE, Explanation, explain
+from domain.credentials import CredentialType
+from domain.explanation import Explanation, explain
 from domain.schedule import capped_min_ttl
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView
+from domain.words import CAUSE
 from workflows.asks import Ask
 from workflows.deadline import Deadline
 from workflows.deeds import Job
@@ -127,6 +129,8 @@ class Conversation:
     def _check_key(self, question: object = None, *extra: object) -> None:
         asked(SupplyKey, question, extra)
         self._refuse_at_the_end()
+        if self._life and self.life.view.credential_type is not CredentialType.API_KEY:
+            raise _refusal("the connection has no API key that could be replaced", "InvalidInput")
 
     @workflow.update(description="Give the connection another name.")
     async def rename(self, question: object = None, *extra: object) -> ConnectionView:
@@ -188,7 +192,7 @@ class Conversation:
         return await ask.wait()
 
     def _rearm(self) -> None:
-        self._deadline.set(self.life.next_deadline(reading=self._reading.is_running))
+        self._deadline.set(self.life.next_deadline(may_read=self._reading.may_start))
 
     def _turn_away(self) -> None:
         """The end has begun: nobody can be authorized any more."""

@@ -25,6 +25,7 @@ from activities.payloads import (
     Begun,
     ConnectWithCredentials,
     EndConnection,
+    Ended,
     PersistTransition,
     RefreshCredentials,
     Refreshed,
@@ -50,9 +51,9 @@ from activities.transitions import Transitions
 from activities.verify_api_key import Verification
 from domain.connection import provider_id_of
 from domain.credentials import CredentialType
-from domain.explanation import WHY
 from domain.status import ConnectionStatus, StatusReason
 from domain.view import ConnectionView, Receipt
+from domain.words import WHY
 from storage.credentials import Envelope
 from workflows import names
 from workflows.asks import Ask
@@ -69,6 +70,7 @@ class Job:
 
     handle: workflow.ActivityHandle[Refreshed | Authenticated | RevokedAtProvider]
     ask: Ask[ConnectionView] | None = None
+    revokes: bool = False
     stopped: bool = False
 
     def answer(self, view: ConnectionView, reason: StatusReason | None) -> None:
@@ -80,8 +82,18 @@ class Job:
         else:
             self.ask.fail(f"not authorized: {WHY[reason]}", "NotAuthorized", {"reason": reason})
 
+    def refuse(self, message: str) -> None:
+        """Tell whoever asked for it that it comes to nothing, and changes nothing."""
+        if self.ask is not None:
+            self.ask.fail(message, "Conflict")
+
     def stop(self) -> None:
-        """Cancel what has not begun; what has, ends by itself and is waited for."""
+        """Cancel what has not begun; what has, ends by itself and is waited for.
+
+        Not a revocation: that is what whoever stops the others wants.
+        """
+        if self.revokes:
+            return
         self.stopped = True
         if not self.handle.done():
             self.handle.cancel()
@@ -125,17 +137,22 @@ def start_exchange(view: ConnectionView, ask: Ask[ConnectionView]) -> Job:
 def start_revocation(view: ConnectionView) -> Job:
     """Revoke at the provider whatever is held."""
     request = RevokeAtProvider(connection_id=view.connection_id)
-    return Job(
-        workflow.start_activity_method(
-            RevocationAtProvider.revoke_at_provider, request, **CALL, priority=_fair(view)
-        )
+    handle = workflow.start_activity_method(
+        RevocationAtProvider.revoke_at_provider, request, **CALL, priority=_fair(view)
     )
+    return Job(handle, revokes=True)
 
 
 def start_sync(view: ConnectionView) -> workflow.ActivityHandle[Synced]:
     """Read the connection's data."""
     request = SyncData(connection_id=view.connection_id)
-    return workflow.start_activity_method(Syncing.sync_data, request, **SYNC, priority=_fair(view))
+    return workflow.start_activity_method(
+        Syncing.sync_data,
+        request,
+        **SYNC,
+        task_queue=names.reading_queue(workflow.info().task_queue),
+        priority=_fair(view),
+    )
 
 
 async def adopt(start: StartConnection) -> Adopted:
@@ -186,11 +203,10 @@ async def persist(
     return shown.view
 
 
-async def end(connection_id: UUID) -> ConnectionView:
-    """Store that the end has been asked for."""
+async def end(connection_id: UUID) -> Ended:
+    """Store that the end has been asked for, and learn what is held."""
     request = EndConnection(connection_id=connection_id)
-    shown = await workflow.execute_activity_method(Transitions.end_connection, request, **STORE)
-    return shown.view
+    return await workflow.execute_activity_method(Transitions.end_connection, request, **STORE)
 
 
 async def announce_expiry(

@@ -12,19 +12,12 @@ from pydantic import BaseModel, ConfigDict
 from activities.payloads import Adopted, Authenticated, Refreshed, Synced
 from domain.credentials import CredentialType
 from domain.outcomes import Outcome
+from domain.patience import REVOCATION_PATIENCE, given_up_at
 from domain.schedule import refresh_floor, retry_delay
 from domain.standing import Standing
 from domain.status import FAILS_PENDING, ConnectionStatus, StatusReason
 from domain.syncs import SyncOutcome
-from domain.view import ConnectionView, Receipt, TokenReceipt, Trouble
-
-AUTHORIZATION_WINDOW: Final = timedelta(minutes=30)
-RETENTION: Final = timedelta(days=90)
-"""How long a connection that needs its user waits for them."""
-RETENTION_NEVER_ACTIVE: Final = timedelta(hours=24)
-REVOCATION_PATIENCE: Final = timedelta(hours=24)
-"""How long a provider is asked to revoke before we give up and destroy our copy."""
-
+from domain.view import ConnectionView, Receipt, Revoking, TokenReceipt, Trouble
 
 WARN_DAYS: Final = (14, 7, 3, 1)
 """So many days before a known end its coming is announced."""
@@ -93,13 +86,13 @@ class Life(BaseModel):
         """Where the connection is."""
         return self.view.status
 
-    def next_deadline(self, *, reading: bool) -> datetime | None:
-        """The earliest instant at which something is due; ``reading``: data is being read."""
+    def next_deadline(self, *, may_read: bool) -> datetime | None:
+        """The earliest instant at which something is due; ``may_read``: reading may begin then."""
         due = [self.revocation.next_at if self.revocation else None]
         if self.ending is None:
             if self.status is _S.ACTIVE:
                 due += [self.refresh_at, self.ends_at, self.warn_at]
-                if not reading and self.view.generation >= self.sync_needs:
+                if may_read and self.view.generation >= self.sync_needs:
                     due.append(self.sync_at)
             else:
                 due.append(self.give_up_at)
@@ -111,17 +104,9 @@ class Life(BaseModel):
 
     def settle_in(self, since: datetime) -> None:
         """A status has begun: set the clock that runs in it."""
-        match self.status:
-            case ConnectionStatus.PENDING:
-                self.give_up_at = since + AUTHORIZATION_WINDOW
-            case ConnectionStatus.ACTIVE:
-                self.give_up_at = None
-                self.sync_at = since if self.reads_data else None
-            case ConnectionStatus.DISCONNECTED:
-                self.give_up_at = None
-            case _:
-                never = self.view.connected_at is None
-                self.give_up_at = since + (RETENTION_NEVER_ACTIVE if never else RETENTION)
+        self.give_up_at = given_up_at(self.status, since, self.view.connected_at)
+        if self.status is _S.ACTIVE:
+            self.sync_at = since if self.reads_data else None
 
     def after_refresh(self, result: Refreshed, now: datetime) -> "Change | None":
         """What a refresh comes to: new clocks, trouble that passes, or the end of the grant."""
@@ -147,7 +132,7 @@ class Life(BaseModel):
         ``stopped``: the user revoked or disconnected meanwhile. Its tokens are revoked like all
         others, and make nothing ACTIVE.
         """
-        if result.standing is not None:
+        if result.standing is not None and self.is_newer(result.standing):
             self.stand(result.standing, now)
         unusable = result.revocable and self.status is not _S.ACTIVE
         if stopped or unusable:
@@ -159,6 +144,10 @@ class Life(BaseModel):
         self.attempt_failed(reason)
         failed = self.status is _S.PENDING and reason in FAILS_PENDING
         return Change(_S.FAILED, reason) if failed else None, reason
+
+    def is_newer(self, standing: Standing | None) -> bool:
+        """Whether these credentials are others than the connection is known to have."""
+        return standing is not None and standing.generation > self.view.generation
 
     def stand(self, standing: Standing, now: datetime) -> None:
         """New credentials are stored: set the clocks that run with them."""
@@ -215,7 +204,9 @@ class Life(BaseModel):
         """What reading data comes to: when it is read again, and with which token."""
         if result.sync is not None:
             self.show(sync=result.sync)
-        self.sync_at = None if result.next_in is None else now + result.next_in
+        if result.outcome is SyncOutcome.STOPPED:
+            return  # by an end, or by a new beginning, which has set its own time
+        self.sync_at = now + (result.next_in or DAY)  # in a day an entry may read again
         if result.outcome is SyncOutcome.UNAVAILABLE:
             self.sync_at = now + retry_delay(self.view.connection_id, UNAVAILABLE_AS_IF)
         # Once: a token that is refused again is not to blame, and newer ones would be refused, too.
@@ -260,6 +251,7 @@ class Life(BaseModel):
         """Have the provider told, from now on until it confirms or our patience ends."""
         if self.revocation is None:
             self.revocation = Revocation(since=now, next_at=now)
+            self.show(revoking=Revoking(since=now, until=now + REVOCATION_PATIENCE))
 
     def postpone_revocation(self, now: datetime, retry_after: timedelta | None) -> bool:
         """The provider has not confirmed yet: when to ask again. False if patience has ended."""
@@ -271,12 +263,19 @@ class Life(BaseModel):
         under_way.tries += 1
         delay = retry_delay(self.view.connection_id, under_way.tries, retry_after)
         under_way.next_at = now + delay
+        until = under_way.since + REVOCATION_PATIENCE
+        self.show(revoking=Revoking(since=under_way.since, until=until, tries=under_way.tries))
         return True
+
+    def revocation_is_over(self) -> None:
+        """The provider has confirmed it, or is not asked any more."""
+        self.revocation = None
+        self.show(revoking=None)
 
     def forget_secrets(self, receipt: Receipt | None) -> None:
         """Everything sealed has been destroyed."""
         self.holds_secrets = False
-        self.revocation = None
+        self.revocation_is_over()
         self.standing = None
         self.refresh_at = self.ends_at = self.sync_at = None
         self.show(expires_at=None, refresh_at=None, trouble=None, receipt=receipt)

@@ -23,6 +23,11 @@ SEARCH_ATTRIBUTES: Final = (
 )
 
 
+def reading_queue(task_queue: str) -> str:
+    """Where data is read for the lives of a task queue: it takes long, and must hold up nothing."""
+    return f"{task_queue}-reading"
+
+
 def workflow_id(connection_id: UUID) -> str:
     """The id of a connection's workflow. Ids are plain text everywhere: nothing personal in it."""
     return f"connection-{connection_id}"

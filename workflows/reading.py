@@ -4,6 +4,8 @@ It may be stopped anywhere and goes on by its cursors. When it is due, and what 
 written in the life; here is only that it runs.
 """
 
+import asyncio
+
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
@@ -11,6 +13,7 @@ from activities.payloads import Synced
 from domain.syncs import SyncOutcome
 from workflows import deeds
 from workflows.life import Life
+from workflows.renewal import is_overdue
 
 
 class Reading:
@@ -29,9 +32,14 @@ class Reading:
         """Whether one has ended and was not looked at yet."""
         return self._handle is not None and self._handle.done()
 
+    @property
+    def may_start(self) -> bool:
+        """Whether another may begin: not beside one, nor in a run that has to come to its end."""
+        return self._handle is None and not is_overdue()
+
     def start_if_due(self, life: Life) -> None:
-        """Begin, if it is time and nothing is under way."""
-        if self._handle is None and life.is_sync_due(workflow.now()):
+        """Begin, if it is time and nothing is in the way."""
+        if self.may_start and life.is_sync_due(workflow.now()):
             life.sync_asked = False
             self._handle = deeds.start_sync(life.view)
 
@@ -47,7 +55,7 @@ class Reading:
         handle, self._handle = self._handle, None
         try:
             result = await handle
-        except ActivityError:
+        except (ActivityError, asyncio.CancelledError):
             # Stopped, or lost for reasons of our own: what it had stored stays.
             result = Synced(outcome=SyncOutcome.UNAVAILABLE)
         life.after_sync(result, workflow.now())

@@ -1,6 +1,7 @@
 """All commands, in the order and the groups in which ``moorline --help`` shows them."""
 
 from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
@@ -9,6 +10,7 @@ from moorline.cli import (
     connecting,
     developing,
     ending,
+    figures,
     operating,
     reading,
     rekeying,
@@ -16,10 +18,11 @@ from moorline.cli import (
     telling,
     using,
 )
+from moorline.cli.help import Command, Group
 
 app = typer.Typer(
+    cls=Group,
     name="moorline",
-    help="Keeps user-granted connections to data providers alive.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -45,10 +48,10 @@ GROUPS: dict[str, list[Callable[..., None]]] = {
     ],
     "Data": [
         syncing.sync,
-        syncing.accounts,
-        syncing.holdings,
-        syncing.transactions,
-        syncing.balances,
+        figures.accounts,
+        figures.holdings,
+        figures.transactions,
+        figures.balances,
     ],
     "Operate": [
         operating.worker,
@@ -59,10 +62,29 @@ GROUPS: dict[str, list[Callable[..., None]]] = {
     ],
 }
 
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"moorline {version('moorline')}")
+        raise typer.Exit
+
+
+@app.callback()
+def moorline(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Say which it is."),
+    ] = False,
+) -> None:
+    """Keeps user-granted connections to data providers alive."""
+
+
 for _panel, _commands in GROUPS.items():
     for _command in _commands:
         _name = _command.__name__.rstrip("_")
-        app.command(_name, rich_help_panel=_panel)(_command)
+        app.command(_name, cls=Command, rich_help_panel=_panel)(_command)
 
 for _group in (cataloguing.providers, rekeying.keys):
     app.add_typer(_group, rich_help_panel="Operate")

@@ -69,7 +69,7 @@ Timeout = Annotated[
         metavar="SECONDS",
         min=1,
         max=LONGEST_S,
-        help="How long to wait for the user.",
-        show_default="30 minutes",
+        help="How long to wait for the user; half an hour unless given.",
+        show_default=False,
     ),
 ]

@@ -3,18 +3,23 @@
 The listener is up before anything is begun, so that a taken port leaves nothing behind.
 """
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from urllib.parse import urlsplit
 from uuid import UUID
 
 from client.authorizations import Received
 from client.connections import Connecting, ConnectionsClient
-from domain.errors import NotConfigured
+from domain.credentials import CredentialType
+from domain.errors import Conflict, InvalidInput, NotConfigured
+from domain.status import ConnectionStatus
 from domain.view import ConnectionView
 from moorline.assembly import Parts
-from moorline.cli.awaiting import answer
-from moorline.cli.opening import everything
+from moorline.cli.awaiting import answer, left
+from moorline.cli.opening import everything, way_back
 from moorline.cli.output import Output
 from moorline.cli.pictures import length
 from moorline.listening import PortTaken
@@ -37,6 +42,9 @@ def begin_again(connection_id: UUID) -> Begin:
     """Begin another authorization of a connection there is."""
 
     async def begin(client: ConnectionsClient) -> Connecting:
+        view = await client.view(connection_id)
+        if view.credential_type is CredentialType.API_KEY:
+            raise InvalidInput(f"{view.provider_slug} asks no user: {way_back(view)}")
         begun = await client.begin_authorization(connection_id)
         return Connecting(connection_id, begun.attempt_id, begun.url)
 
@@ -62,7 +70,9 @@ async def finish(connection_id: UUID, redirected_url: str, *, json: bool) -> Non
         client = parts.connections
         await client.view(connection_id)
         received = await client.receive_redirect(redirected_url, connection_id=connection_id)
-        await _tell(out, parts, await _exchanged(out, client, received))
+        async with _saying_how_it_is(client, connection_id):
+            view = await _exchanged(out, client, received)
+        await _tell(out, parts, view)
 
 
 async def _leave(out: Output, parts: Parts, begun: Connecting) -> None:
@@ -91,15 +101,38 @@ async def _accompanied(
             out.say(f"Open this page in a browser and allow access:\n\n  {url}\n")
             before = await client.view(begun.connection_id)
             out.say(f"{before.status.value.upper()}: waiting for the answer at {redirect_uri}")
-            with out.waiting("waiting for you"):
-                received = await answer(client, loopback, begun, before, patience)
-            if isinstance(received, ConnectionView):
-                return received
-            return await _exchanged(out, client, received)
+            async with _saying_how_it_is(client, begun.connection_id):
+                with out.waiting("waiting for you"), _naming_what_is_left(before):
+                    received = await answer(client, loopback, begun, before, patience)
+                if isinstance(received, ConnectionView):
+                    return received
+                return await _exchanged(out, client, received)
     except PortTaken as taken:
         raise PortTaken(
             f"{taken}, and the login must come back there: stop that process, or use --no-wait"
         ) from None
+
+
+@contextmanager
+def _naming_what_is_left(before: ConnectionView) -> Iterator[None]:
+    """Say after Ctrl-C how to go on: what was begun is there."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        sys.stderr.write(f"Not waiting any more: {left(before)}.\n")
+        raise
+
+
+@asynccontextmanager
+async def _saying_how_it_is(client: ConnectionsClient, connection_id: UUID) -> AsyncIterator[None]:
+    """Where the user or the provider has said no: what became of the connection, and what next."""
+    try:
+        yield
+    except Conflict as error:
+        view = await client.view(connection_id)
+        if view.ending or view.status is ConnectionStatus.DISCONNECTED:
+            raise
+        raise Conflict(f"{str(error).rstrip('.')}; {left(view, 'is')}") from None
 
 
 async def _exchanged(out: Output, client: ConnectionsClient, received: Received) -> ConnectionView:

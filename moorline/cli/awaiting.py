@@ -11,9 +11,9 @@ from datetime import timedelta
 from client.authorizations import Received
 from client.connections import Connecting, ConnectionsClient
 from domain.errors import Conflict, Unreachable
-from domain.explanation import WHY
 from domain.status import ConnectionStatus
 from domain.view import Attempt, ConnectionView
+from domain.words import WHY
 from moorline.cli.pictures import length
 from moorline.loopback import Loopback
 from storage.attempts import AttemptStatus
@@ -41,13 +41,20 @@ async def answer(
                     settled = await _settled(client, begun, before)
             return received.result()
     except TimeoutError:
-        id_ = begun.connection_id
         raise TimeoutError(
-            f"nobody has authorized it within {length(patience)}; connection {id_} stays "
-            f"{before.status.value.upper()}: `moorline authorize {id_}` begins again"
+            f"nobody has authorized it within {length(patience)}; {left(before)}"
         ) from None
     finally:
         received.cancel()
+
+
+def left(view: ConnectionView, still: str = "stays") -> str:
+    """What there is of a connection that was not authorized, and how to go on with it."""
+    id_ = view.connection_id
+    return (
+        f"connection {id_} {still} {view.status.value.upper()}: "
+        f"`moorline authorize {id_}` begins again"
+    )
 
 
 async def _settled(

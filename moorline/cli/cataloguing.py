@@ -1,52 +1,56 @@
 """``providers``: what is known of each provider, and whether it knows us."""
 
 import asyncio
-from datetime import timedelta
+import math
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import typer
-from pydantic import JsonValue
+from pydantic import BaseModel, JsonValue
 
 from moorline.cli.arguments import AsJson, Provider
+from moorline.cli.help import Command, Group
 
 if TYPE_CHECKING:
+    from moorline.cli.output import Output
     from providers.catalogue import Catalogue
     from providers.entry import OAuth2Entry, ProviderEntry
+    from storage.tables import ProviderAppRow
 
+WIDEST = math.inf
 WITHIN = timedelta(seconds=10)
 MARGIN = 24
 
 providers = typer.Typer(
+    cls=Group,
     name="providers",
     help="What is known of each provider, and whether it knows us.",
     no_args_is_help=True,
 )
 
 
-@providers.command("list")
+@providers.command("list", cls=Command)
 def list_(json: AsJson = False) -> None:
-    """List all entries, and whether client id and secret are at hand."""
+    """List all entries, whether client id and secret are at hand, and who refuses ours."""
     from moorline.cli.output import Output
     from moorline.cli.pictures import table
 
     entries = _every_entry()
     out = Output(json=json)
+    troubled = asyncio.run(_troubled(out))
+    found = [_in_short(entry, troubled.get(entry.slug)) for entry in entries]
     if json:
-        out.emit([_in_short(entry) for entry in entries])
+        out.emit([each.model_dump(mode="json") for each in found])
         return
     rows = [
-        (
-            entry.slug,
-            entry.name,
-            *_manner(entry),
-            "ready" if _missing(entry) is None else "-",
-        )
-        for entry in entries
+        (each.slug, each.name, each.credential, each.revocation, each.reads, each.client)
+        for each in found
     ]
-    out.table(table(("SLUG", "NAME", "CREDENTIAL", "REVOCATION", "DATA", "CLIENT"), rows))
+    headings = ("SLUG", "NAME", "CREDENTIAL", "REVOCATION", "DATA", "CLIENT")
+    out.table(table(headings, rows, whole=("SLUG",)))
 
 
-@providers.command()
+@providers.command(cls=Command)
 def show(provider: Provider, json: AsJson = False) -> None:
     """Show one entry as it is read; never a secret."""
     from moorline.cli.output import Output
@@ -54,7 +58,11 @@ def show(provider: Provider, json: AsJson = False) -> None:
     from providers.entry import OAuth2Entry
 
     entry = _catalogue().get(provider)
-    said = {**entry.model_dump(mode="json", exclude_none=True), **_in_short(entry)}
+    said = {
+        **entry.model_dump(mode="json", exclude_none=True),
+        "ready": (missing := _missing(entry)) is None,
+        "missing": missing,
+    }
     if isinstance(entry, OAuth2Entry) and entry.holds_its_secret:
         said["client_secret"] = "(stands in the entry)"
     out = Output(json=json)
@@ -65,7 +73,7 @@ def show(provider: Provider, json: AsJson = False) -> None:
         out.say(lines_of(named, MARGIN))
 
 
-@providers.command()
+@providers.command(cls=Command)
 def check(provider: Provider, json: AsJson = False) -> None:
     """Ask the provider whether it knows our client id and secret.
 
@@ -74,13 +82,26 @@ def check(provider: Provider, json: AsJson = False) -> None:
     """
     from moorline.cli.output import Output
 
-    known, detail = asyncio.run(_ask(_catalogue().oauth2(provider)))
+    known, detail = asyncio.run(_ask(_asked_for_users(provider)))
     out = Output(json=json)
     if json:
         out.emit({"provider": provider, "known": known, "detail": detail})
     else:
         out.say(detail)
     raise typer.Exit(0 if known else 1)
+
+
+def _asked_for_users(provider: str) -> "OAuth2Entry":
+    from domain.errors import InvalidInput
+    from providers.entry import OAuth2Entry
+
+    entry = _catalogue().get(provider)
+    if isinstance(entry, OAuth2Entry):
+        return entry
+    raise InvalidInput(
+        f"{provider} is spoken to with an API key, not with a client id and secret of ours; a key "
+        f"is checked when it is given: `moorline connect {provider} --user USER --api-key-stdin`"
+    )
 
 
 def _catalogue() -> "Catalogue":
@@ -96,20 +117,72 @@ def _every_entry() -> "list[ProviderEntry]":
     return [catalogue.get(slug) for slug in catalogue.slugs()]
 
 
-def _in_short(entry: "ProviderEntry") -> dict[str, JsonValue]:
+class Listed(BaseModel):
+    """An entry as ``providers list`` shows it."""
+
+    slug: str
+    name: str
+    credential: str
+    revocation: str
+    data: bool
+    ready: bool
+    missing: str | None
+    refused_since: datetime | None = None
+    refused_code: str | None = None
+
+    @property
+    def reads(self) -> str:
+        """Whether data is read."""
+        return "yes" if self.data else "-"
+
+    @property
+    def client(self) -> str:
+        """How our own registration is."""
+        if self.refused_since is None or not self.ready:
+            return "ready" if self.ready else "-"
+        return (
+            f"refused since {self.refused_since:%Y-%m-%d %H:%M} ({self.refused_code or 'no code'})"
+        )
+
+
+def _in_short(entry: "ProviderEntry", trouble: "ProviderAppRow | None") -> Listed:
+    credential, revocation = _manner(entry)
     missing = _missing(entry)
-    return {"slug": entry.slug, "name": entry.name, "ready": missing is None, "missing": missing}
+    return Listed(
+        slug=entry.slug,
+        name=entry.name,
+        credential=credential,
+        revocation=revocation,
+        data=entry.data is not None,
+        ready=missing is None,
+        missing=missing,
+        refused_since=trouble.misconfigured_since if trouble else None,
+        refused_code=trouble.misconfigured_code if trouble else None,
+    )
 
 
-def _manner(entry: "ProviderEntry") -> tuple[str, str, str]:
-    """What its users give us, whether that can be revoked from here, and whether data is read."""
+async def _troubled(out: "Output") -> "dict[str, ProviderAppRow]":
+    """Registrations that a provider refuses, as far as the database can be asked."""
+    from domain.errors import MoorlineError
+    from moorline.cli.opening import stored
+    from storage import provider_apps
+
+    try:
+        async with stored() as database, database.transaction() as session:
+            return {row.provider_slug: row for row in await provider_apps.in_trouble(session)}
+    except MoorlineError as error:
+        out.say(f"Who refuses our client id or secret is not known: {error}.")
+        return {}
+
+
+def _manner(entry: "ProviderEntry") -> tuple[str, str]:
+    """What its users give us, and whether that can be revoked from here."""
     from providers.entry import OAuth2Entry
 
-    data = "yes" if entry.data else "-"
     if not isinstance(entry, OAuth2Entry):
-        return "API key", "by the user", data
+        return "API key", "by the user"
     revokes = "revokes" if entry.revoke_url else "cannot revoke"
-    return f"OAuth 2.0, rotates: {entry.rotation}", revokes, data
+    return f"OAuth 2.0, rotates: {entry.rotation}", revokes
 
 
 def _missing(entry: "ProviderEntry") -> str | None:
@@ -122,8 +195,14 @@ def _missing(entry: "ProviderEntry") -> str | None:
     return None
 
 
-def _plainly(value: object) -> str:
-    return "-" if value is None else str(value)
+def _plainly(value: JsonValue) -> str:
+    """A value as it is written in an entry."""
+    import yaml
+
+    if isinstance(value, str) and value.strip():
+        return value
+    text: str = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=WIDEST)
+    return text.removesuffix("\n").removesuffix("\n...")
 
 
 async def _ask(entry: "OAuth2Entry") -> tuple[bool | None, str]:

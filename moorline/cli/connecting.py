@@ -24,7 +24,7 @@ def connect(
     connection_id: Annotated[
         UUID | None,
         typer.Option(
-            "--id", help="The id it is to have.  [default: a new one]", show_default=False
+            "--id", help="The id it is to have; a new one unless given.", show_default=False
         ),
     ] = None,
     alias: Alias = None,
@@ -68,8 +68,10 @@ def connect(
         given = read_api_key() if api_key_stdin else read_credentials(expires_at)
         from moorline.cli.importing import import_connection
 
-        asyncio.run(import_connection(given, provider, user, connection_id, alias, json=json))
-        return
+        alive = asyncio.run(
+            import_connection(given, provider, user, connection_id, alias, json=json)
+        )
+        raise typer.Exit(0 if alive else 1)
     from moorline.cli.authorizing import begin_connection, in_browser
 
     begin = begin_connection(provider, user, connection_id, alias)

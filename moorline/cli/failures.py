@@ -30,8 +30,8 @@ def _chain(error: Exception) -> Iterator[Exception]:
 
 
 def _line(error: Exception) -> str:
-    from domain.errors import MoorlineError, NotFresh, Unreachable
-    from domain.explanation import instant
+    from domain.errors import MoorlineError, NotFresh, StorageFault, Unreachable
+    from domain.words import instant
     from moorline.settings import DEV_ENVIRONMENT, STATE
     from moorline.stack.errors import StackError
 
@@ -40,6 +40,8 @@ def _line(error: Exception) -> str:
             return f"{error} (is `moorline dev` running?)"
         case NotFresh(retry_at=at) if at is not None:
             return f"{error}; try again at {instant(at)}"
+        case StorageFault():
+            return f"{error}; `moorline doctor` says what is wrong with the keys"
         case MoorlineError():
             return " ".join(str(error).splitlines())
         case StackError():

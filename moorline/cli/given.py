@@ -47,6 +47,12 @@ class Given:
     credential_type: CredentialType = CredentialType.OAUTH2
     ends_at: datetime | None = None
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing can come of it any more: it has ended, and nothing can refresh it."""
+        ended = self.ends_at is not None and self.ends_at <= datetime.now(UTC)
+        return ended and "refresh_token" not in self.secret
+
 
 def read_credentials(ends_at: datetime | None) -> Given:
     """The credentials on standard input.

@@ -1,15 +1,20 @@
 """``ConnectProvider`` from the command line: a connection that is born with credentials one has."""
 
+from contextlib import suppress
+from datetime import timedelta
 from uuid import UUID
 
 from domain.commands import ConnectProvider
 from domain.connection import provider_id_of
 from domain.errors import Conflict, NotFound, Unreachable
 from domain.result import Failure
+from domain.status import ConnectionStatus
 from moorline.assembly import Parts
 from moorline.cli.given import Given
 from moorline.cli.opening import everything
 from moorline.cli.output import Output
+
+WITHIN = timedelta(seconds=30)
 
 
 async def import_connection(
@@ -20,8 +25,8 @@ async def import_connection(
     alias: str | None,
     *,
     json: bool,
-) -> None:
-    """Seal what is given, and carry out the command."""
+) -> bool:
+    """Seal what is given, and carry out the command; whether the connection is of use."""
     out = Output(json=json)
     async with everything() as parts:
         client = parts.connections
@@ -37,11 +42,16 @@ async def import_connection(
             alias=alias,
         )
         await _carry_out(parts, command, connection_id)
+        if given.is_over:
+            with suppress(TimeoutError):  # said as it is, then
+                await client.wait_for(connection_id, ConnectionStatus.EXPIRED, within=WITHIN)
+        view = await client.view(connection_id)
         if json:
-            out.emit(await client.view(connection_id))
+            out.emit(view)
         else:
             out.say(f"Connection {connection_id}")
             out.say((await client.explain(connection_id)).text)
+        return view.status is ConnectionStatus.ACTIVE
 
 
 async def give_key(connection_id: UUID, given: Given, *, json: bool) -> None:

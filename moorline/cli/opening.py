@@ -10,9 +10,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
+from domain.credentials import CredentialType
 from domain.errors import NeedsUser
-from domain.explanation import instant
+from domain.status import ConnectionStatus
 from domain.view import ConnectionView
+from domain.words import instant
 from moorline import logs
 from moorline.settings import Settings, TemporalSettings, load_as
 
@@ -72,12 +74,28 @@ async def naming_the_way_back(connection_id: UUID) -> AsyncIterator[None]:
     try:
         yield
     except NeedsUser as error:
-        said = str(error).rstrip(".")
+        if error.status == ConnectionStatus.DISCONNECTED:
+            raise  # nothing leads back
         raise NeedsUser(
-            f"{said}; `moorline authorize {connection_id}` asks the user for access",
+            f"{str(error).rstrip('.')}; {await _way_back(connection_id)}",
             status=error.status,
             reason=error.reason,
         ) from None
+
+
+async def _way_back(connection_id: UUID) -> str:
+    from storage import views
+
+    async with stored() as database, database.transaction() as session:
+        view = await views.get(session, connection_id)
+    return way_back(view)
+
+
+def way_back(view: ConnectionView) -> str:
+    """The command by which a user brings a connection back."""
+    if view.credential_type is CredentialType.API_KEY:
+        return f"`moorline authorize {view.connection_id} --api-key-stdin` gives it another key"
+    return f"`moorline authorize {view.connection_id}` asks the user for access"
 
 
 def over(view: ConnectionView) -> str:

@@ -4,8 +4,9 @@ With ``--json`` everything said to people goes to standard error. What users typ
 stripped of what would steer a terminal.
 """
 
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from pydantic import BaseModel, JsonValue, TypeAdapter
@@ -26,6 +27,8 @@ COLOURS = {
 }
 WIDE = 240
 """Columns where nobody's terminal sets a limit: nothing is cut or folded in a pipe."""
+WIDEST = 10_000
+"""Columns of which no table wants more."""
 
 _json: TypeAdapter[JsonValue] = TypeAdapter(JsonValue)
 _views = TypeAdapter(list[ConnectionView])
@@ -37,7 +40,7 @@ class Output:
     def __init__(self, *, json: bool) -> None:
         self.json = json
         stream = sys.stderr if json else sys.stdout
-        width = None if stream.isatty() else WIDE
+        width = None if stream.isatty() or "COLUMNS" in os.environ else WIDE
         self._console = Console(file=stream, width=width, highlight=False, emoji=False)
 
     def say(self, what: str | Text) -> None:
@@ -45,15 +48,19 @@ class Output:
         text = Text(plain(what)) if isinstance(what, str) else what
         self._console.print(text, soft_wrap=True)
 
-    def table(self, table: Table) -> None:
-        """Show a table to people."""
-        self._console.print(table)
+    def table(self, table: Table, narrow: Text | None = None) -> None:
+        """Show a table to people; ``narrow`` in its place where it does not fit."""
+        wanted = self._console.measure(table, options=self._console.options.update(width=WIDEST))
+        if narrow is None or wanted.maximum <= self._console.width:
+            self._console.print(table)
+        else:
+            self.say(narrow)
 
     @contextmanager
-    def waiting(self, what: str) -> Iterator[None]:
-        """Show that something is waited for; only where somebody watches."""
-        with self._console.status(Text(what)):
-            yield
+    def waiting(self, what: str) -> Iterator[Callable[[str], None]]:
+        """Show that something is waited for, and how far it is; only where somebody watches."""
+        with self._console.status(Text(what)) as status:
+            yield lambda now: status.update(Text(now))
 
     def emit(self, value: BaseModel | JsonValue) -> None:
         """The JSON answer; at once, since more may follow."""
@@ -72,6 +79,11 @@ class Output:
 def plain(text: str) -> str:
     """Text without what would steer a terminal."""
     return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def line(text: str) -> str:
+    """The same on one line: what somebody typed must not look like another row."""
+    return plain(text).replace("\n", "\N{REPLACEMENT CHARACTER}")
 
 
 def status_text(status: ConnectionStatus) -> Text:

@@ -1,6 +1,6 @@
 """Connections as tables and cards for people. Text only: nothing is read or decided here."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -8,36 +8,46 @@ from rich.table import Table
 from rich.text import Text
 
 from domain.credentials import CredentialType
-from domain.explanation import WHY, instant
+from domain.outcomes import Revocation
 from domain.status import ConnectionStatus
-from domain.view import Attempt, ConnectionView, Receipt, Syncing
-from moorline.cli.output import plain, status_text
+from domain.view import Attempt, ConnectionView, Receipt, Syncing, TokenReceipt
+from domain.words import WHY, instant
+from moorline.cli.output import line, status_text
 
 if TYPE_CHECKING:
     from storage.tables import EventRow
 
 MARGIN = 14
 ALIKE = frozenset({"provider_id", "provider_slug"})
+FATES = {
+    Revocation.UNSUPPORTED: ": the provider cannot revoke it",
+    Revocation.GAVE_UP: ": the provider has not confirmed it within a day",
+    Revocation.UNCERTAIN: ": there may be one that never reached us",
+}
 UNITS = (("years", 31_556_952), ("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
 def table_of(views: Sequence[ConnectionView]) -> Table:
     """Connections, a row each."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("ID", no_wrap=True)
-    for heading in ("ALIAS", "PROVIDER", "STATUS", "REASON", "ACCESS TOKEN", ""):
-        table.add_column(heading, overflow="fold")
-    for view in views:
-        table.add_row(
+    headings = ("ID", "ALIAS", "PROVIDER", "STATUS", "REASON", "ACCESS TOKEN", "")
+    rows = (
+        (
             str(view.connection_id),
-            plain(view.alias or "-"),
-            plain(view.provider_slug),
+            view.alias or "-",
+            view.provider_slug,
             status_text(view.status),
             view.reason.value,
             _token(view) or "-",
             Text(_marks(view), "yellow"),
         )
-    return table
+        for view in views
+    )
+    return table(headings, rows, whole=("ID", "STATUS", "REASON"))
+
+
+def stacked(views: Sequence[ConnectionView]) -> Text:
+    """The same where a row does not fit: two lines each, and no word is cut."""
+    return Text("\n").join(part for view in views for part in _stacked(view))
 
 
 def card_of(view: ConnectionView) -> Text:
@@ -51,28 +61,52 @@ def lines_of(named: Iterable[tuple[str, Text | str]], margin: int = MARGIN) -> T
     return Text("\n").join(lines)
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """Rows under headings."""
+def table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str | Text]],
+    *,
+    right: Collection[str] = (),
+    whole: Collection[str] = (),
+) -> Table:
+    """Rows under headings. Whatever stands in a cell is shown as it is, never read as markup.
+
+    Args:
+        right: columns of numbers.
+        whole: columns whose words are not cut where space is short.
+    """
     made = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
-        made.add_column(heading, overflow="fold")
+        made.add_column(
+            heading,
+            overflow="fold",
+            justify="right" if heading in right else "left",
+            no_wrap=heading in right or heading in whole,
+        )
     for row in rows:
-        made.add_row(*map(plain, row))
+        made.add_row(*(Text(line(cell)) if isinstance(cell, str) else cell for cell in row))
     return made
 
 
 def event_line(row: "EventRow") -> str:
     """One event: when, what, and what it says that others of the connection do not."""
     said = [f"{name}: {value}" for name, value in row.data.items() if name not in ALIKE]
-    return f"{instant(row.occurred_at)}  {row.type}  {', '.join(said)}".rstrip()
+    return line(f"{instant(row.occurred_at)}  {row.type}  {', '.join(said)}").rstrip()
 
 
 def receipt_of(receipt: Receipt) -> str:
     """What was revoked where, in a line for each token."""
-    lines = [f"  {token.token}: {token.result.value}" for token in receipt.tokens]
+    lines = [f"  {token.token}: {_fate(token)}" for token in receipt.tokens]
     held = "\n".join(lines) or "  nothing was held"
     here = "all secrets are destroyed" if receipt.shredded else "secrets are still kept"
     return f"At the provider:\n{held}\nHere: {here}."
+
+
+def _fate(token: TokenReceipt) -> str:
+    said = FATES.get(token.result, "")
+    if token.token == "api_key" and token.result is Revocation.UNSUPPORTED:
+        said = ": the key works until its user deletes it at the provider"
+    dies = f"; it dies by itself {instant(token.dies_at)}" if token.dies_at else ""
+    return f"{token.result.value}{said}{dies}"
 
 
 def distance(at: datetime, now: datetime | None = None) -> str:
@@ -90,10 +124,17 @@ def length(duration: timedelta) -> str:
     raise AssertionError  # the last unit always fits
 
 
+def _stacked(view: ConnectionView) -> Iterator[Text]:
+    yield Text.assemble(f"{view.connection_id}  ", status_text(view.status), f"  {view.reason}")
+    said = [line(view.alias)] if view.alias else []
+    said += [line(view.provider_slug), *filter(None, (_token(view), _marks(view)))]
+    yield Text("  " + ", ".join(said), "dim")
+
+
 def _lines(view: ConnectionView) -> Iterator[tuple[str, Text | str]]:
     yield "connection", str(view.connection_id)
-    yield "alias", plain(view.alias or "-")
-    yield "provider", plain(view.provider_slug)
+    yield "alias", line(view.alias or "-")
+    yield "provider", line(view.provider_slug)
     yield "user", str(view.user_id)
     since = f" since {instant(view.since)}: {WHY[view.reason]}"
     yield "status", Text.assemble(status_text(view.status), since)

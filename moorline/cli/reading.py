@@ -59,7 +59,7 @@ async def _list(
 ) -> None:
     from moorline.cli.opening import stored
     from moorline.cli.output import Output
-    from moorline.cli.pictures import table_of
+    from moorline.cli.pictures import stacked, table_of
     from storage import views
 
     out = Output(json=json)
@@ -70,7 +70,7 @@ async def _list(
     if json:
         out.emit_views(list(found))
     elif found:
-        out.table(table_of(found))
+        out.table(table_of(found), narrow=stacked(found))
     else:
         out.say("No connections." if not (user or provider or status) else "No such connections.")
 

@@ -1,4 +1,4 @@
-"""``keys``: which keys wrap what, and moving all of it under the first one."""
+"""``keys``: which keys are in use, and moving all that is sealed under the first one."""
 
 import asyncio
 from typing import TYPE_CHECKING
@@ -6,24 +6,27 @@ from typing import TYPE_CHECKING
 import typer
 
 from moorline.cli.arguments import AsJson
+from moorline.cli.help import Command, Group
 
 if TYPE_CHECKING:
+    from storage.database import Database
     from storage.keyring import Keyring
 
 keys = typer.Typer(
+    cls=Group,
     name="keys",
-    help="The keys of MOORLINE_KEYS: what each still wraps, and rotating them.",
+    help="What each key of MOORLINE_KEYS and MOORLINE_PAYLOAD_KEYS is needed for, and rotating.",
     no_args_is_help=True,
 )
 
 
-@keys.command()
+@keys.command(cls=Command)
 def status(json: AsJson = False) -> None:
-    """Say of each key how many connections are sealed under it; one that has none may go."""
+    """Say of each key what is sealed under it, and which may be taken out."""
     asyncio.run(_status(json))
 
 
-@keys.command()
+@keys.command(cls=Command)
 def rewrap(json: AsJson = False) -> None:
     """Bring every connection under the first key. May be stopped and repeated at any time."""
     left = asyncio.run(_rewrap(json))
@@ -34,20 +37,27 @@ async def _status(json: bool) -> None:
     from moorline.cli.opening import settings_for_command, stored
     from moorline.cli.output import Output
     from moorline.cli.pictures import table
+    from moorline.cli.retiring import Keys, SealingKey, payload_keys
     from moorline.settings import Settings
     from storage import data_keys
 
-    keyring = settings_for_command(Settings).keyring()
+    settings = settings_for_command(Settings)
+    keyring = settings.keyring()
     async with stored() as database, database.transaction() as session:
         counts = await data_keys.count_by_key(session)
     names = [*keyring.keys, *sorted(counts.keys() - keyring.keys.keys())]
     held = [(name, counts.get(name, 0)) for name in names]
-    rows = [(name, count, _part(keyring, name, count)) for name, count in held]
+    rows = [SealingKey(key=n, connections=c, part=_part(keyring, n, c)) for n, c in held]
+    found = await payload_keys(settings)
     out = Output(json=json)
     if json:
-        out.emit([{"key": name, "connections": count, "part": part} for name, count, part in rows])
-    else:
-        out.table(table(("KEY", "CONNECTIONS", ""), [(n, str(c), p) for n, c, p in rows]))
+        out.emit(Keys(keys=rows, **dict(found)))
+        return
+    counted = [(row.key, str(row.connections), row.part) for row in rows]
+    out.table(table(("KEY", "CONNECTIONS", ""), counted, right=("CONNECTIONS",)))
+    out.say("")
+    out.table(table(("PAYLOAD KEY", ""), [(row.key, row.part) for row in found.payload_keys]))
+    out.say(found.needed)
 
 
 def _part(keyring: "Keyring", name: str, count: int) -> str:
@@ -57,7 +67,7 @@ def _part(keyring: "Keyring", name: str, count: int) -> str:
         return "missing: these connections cannot be opened"
     if count:
         return "opens only: `moorline keys rewrap` makes it free"
-    return "may be taken out of MOORLINE_KEYS"
+    return "seals nothing: put it first if it is new; take it out of MOORLINE_KEYS if it is not"
 
 
 async def _rewrap(json: bool) -> int:
@@ -72,16 +82,25 @@ async def _rewrap(json: bool) -> int:
     vault = Vault(settings_for_command(Settings).keyring())
     done = 0
     async with stored() as database:
-        with out.waiting("rewrapping ..."):
+        total = await _not_under(database, vault.primary_id)
+        with out.waiting(f"rewrapping {total}") as progress:
             while batch := await data_keys.rewrap_batch(database, vault):
                 done += batch
-        async with database.transaction() as session:
-            counts = await data_keys.count_by_key(session)
-    left = sum(count for name, count in counts.items() if name != vault.primary_id)
+                progress(f"rewrapping: {done} of {total}")
+        left = await _not_under(database, vault.primary_id)
     if json:
         out.emit({"key": vault.primary_id, "rewrapped": done, "left": left})
     else:
-        out.say(f"{done} brought under {vault.primary_id!r}.")
+        out.say(f"{done} of {total} brought under {vault.primary_id!r}.")
         if left:
             out.say(f"{left} are left: in use just now, or their key is missing. Run it again.")
     return left
+
+
+async def _not_under(database: "Database", primary: str) -> int:
+    """How many connections are sealed under another key than this one."""
+    from storage import data_keys
+
+    async with database.transaction() as session:
+        counts = await data_keys.count_by_key(session)
+    return sum(count for name, count in counts.items() if name != primary)

@@ -2,13 +2,24 @@
 
 import asyncio
 import sys
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
 import typer
+from pydantic import BaseModel, Field
 
 from moorline.cli.arguments import LONGEST_S, AsJson, ConnectionId, checked_alias
+
+
+class Printed(BaseModel):
+    """What ``token --json`` prints."""
+
+    access_token: str = Field(repr=False)
+    token_type: str = "Bearer"
+    expires_at: datetime | None
+    generation: int
+    min_ttl_s: float
 
 
 def token(
@@ -43,7 +54,7 @@ def rename(
     json: AsJson = False,
 ) -> None:
     """Give a connection another name."""
-    if (alias is None) is not none:
+    if (alias is None) is not none or (alias is not None and not alias.strip()):
         raise typer.BadParameter("give either a name or --none")
     asyncio.run(_rename(connection_id, alias, json))
 
@@ -57,13 +68,12 @@ async def _token(connection_id: UUID, min_ttl: timedelta, json: bool) -> None:
         sys.stdout.write(given.access_token.reveal() + "\n")
         return
     Output(json=True).emit(
-        {
-            "access_token": given.access_token.reveal(),
-            "token_type": "Bearer",
-            "expires_at": given.expires_at.isoformat() if given.expires_at else None,
-            "generation": given.generation,
-            "min_ttl_s": given.min_ttl.total_seconds(),
-        }
+        Printed(
+            access_token=given.access_token.reveal(),
+            expires_at=given.expires_at,
+            generation=given.generation,
+            min_ttl_s=given.min_ttl.total_seconds(),
+        )
     )
 
 
@@ -85,12 +95,14 @@ async def _refresh(connection_id: UUID, json: bool) -> None:
 
 async def _rename(connection_id: UUID, alias: str | None, json: bool) -> None:
     from moorline.cli.opening import everything
-    from moorline.cli.output import Output
+    from moorline.cli.output import Output, line
 
     out = Output(json=json)
     async with everything() as parts:
         view = await parts.connections.rename(connection_id, alias)
     if json:
         out.emit(view)
+    elif view.alias is None:
+        out.say("It has no name now.")
     else:
-        out.say("It has no name now." if view.alias is None else f"It is called {view.alias} now.")
+        out.say(f"It is called {line(view.alias)} now.")

@@ -4,6 +4,7 @@ Judged by the provider: its own counts and sums, its log, and what it takes and 
 """
 
 import asyncio
+import math
 import time
 from contextlib import suppress
 from decimal import Decimal
@@ -17,8 +18,10 @@ from domain.errors import MoorlineError
 from domain.result import Success
 from domain.secret import Secret
 from domain.status import ConnectionStatus
-from moorline.demo.judging import calls, check, until
+from moorline.demo.judging import calls, check, refreshes, until
 from moorline.demo.stage import BROKER, Stage, queue_of
+from providers.readers.sandbox import PAGE
+from providers.sandbox.ledger import Entry
 from providers.sandbox.remote import Truth
 from providers.sandbox.sessions import User
 from storage import finances
@@ -81,9 +84,20 @@ async def outlast_outage(stage: Stage) -> str:
 
     await until(recovered, "it did not recover")
     await asyncio.gather(refreshing, return_exceptions=True)  # whose caller may have given up
-    failed = [e for e in await calls(stage, "demo-outage") if e.status == 503]
+    failed, recovery = await _outage(stage)
+    check(recovery.started_at > failed[-1].started_at, "the provider saw no refresh after it")
     times = "once" if len(failed) == 1 else f"{len(failed)} times"
-    return f"503 {times}: stayed ACTIVE, said who must act, recovered by itself"
+    return f"provider's log: 503 {times}, then refreshed; ACTIVE throughout, said who must act"
+
+
+async def _outage(stage: Stage) -> tuple[list[Entry], Entry]:
+    """The refreshes that the provider failed, and the one that it granted."""
+    seen = await refreshes(stage, "demo-outage")
+    failed = [entry for entry in seen if entry.status == 503]
+    granted = [entry for entry in seen if entry.status == 200 and entry.rotated]
+    check(bool(failed), "the provider's log shows no outage")
+    check(len(granted) == 1, f"the provider's log shows {len(granted)} refreshes, not one")
+    return failed, granted[0]
 
 
 async def find_taken_away(stage: Stage) -> str:
@@ -95,7 +109,12 @@ async def find_taken_away(stage: Stage) -> str:
     after = await stage.connections.view(view.connection_id)
     check(after.status is ConnectionStatus.REVOKED, f"it is {after.status}")
     check(after.reason == "provider_revoked", f"the reason is {after.reason}")
-    return "found at the next refresh: REVOKED (provider_revoked)"
+    grant = await stage.sandbox.grant(grant_id)
+    check(grant.revoked_by == "user", f"at the provider it was revoked by {grant.revoked_by}")
+    seen = await refreshes(stage, "demo-taken")
+    refused = [entry for entry in seen if entry.error == "invalid_grant" and not entry.acted]
+    check(len(seen) == len(refused) == 1, f"the provider saw {len(seen)} refreshes, not one")
+    return "provider's log: taken away by its user, one refresh refused; REVOKED (provider_revoked)"
 
 
 async def go_on_after_kill(stage: Stage) -> str:
@@ -119,11 +138,27 @@ async def go_on_after_kill(stage: Stage) -> str:
     await worker.wait()
     await stage.sandbox.clear(slow)
     check((await client.view(view.connection_id)).sync is None, "it was through already")
+    before = await calls(stage, slug, "api")
+    needed = await _calls_left(stage, view.connection_id, "bob")
     await stage.development.stack.restart(f"worker-{slug}")
     await _read(client, view.connection_id)
     seconds = time.monotonic() - killed_at
     rows = await _check_same(stage, client, view.connection_id, "bob")
-    return f"killed after {kept} of {rows} transactions; the rest read within {seconds:.0f} s"
+    asked = len(await calls(stage, slug, "api")) - len(before)
+    check(asked <= needed, f"the provider was asked {asked} times for what {needed} bring")
+    return (
+        f"killed after {kept} of {rows} transactions; provider's log: {asked} calls for the rest, "
+        f"no page twice, within {seconds:.0f} s"
+    )
+
+
+async def _calls_left(stage: Stage, connection_id: UUID, user: User) -> int:
+    """How many calls bring what we do not hold yet, if no page is read a second time."""
+    held = {each.id: each.transactions for each in await _held(stage, connection_id)}
+    missing = [
+        each.transactions - held.get(each.id, 0) for each in await stage.sandbox.finances(user)
+    ]
+    return 1 + sum(1 + max(1, math.ceil(count / PAGE)) for count in missing)
 
 
 async def _read(client: ConnectionsClient, connection_id: UUID) -> None:

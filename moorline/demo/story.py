@@ -1,6 +1,7 @@
 """The order of the story: what must come after what, and what goes on side by side."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -8,6 +9,7 @@ from uuid import UUID, uuid4
 
 from rich.console import Console
 
+from domain.errors import MoorlineError
 from moorline.demo import crashes, ordinary, plain_cli, steps
 from moorline.demo.judging import statuses
 from moorline.demo.stage import Stage, staged
@@ -53,9 +55,10 @@ async def tell(state: Path, console: Console, *, hold: bool = False) -> Report:
         try:
             async with staged(state) as stage:
                 await _tell(stage, timeline)
+                timeline.ended_at = time.monotonic()
                 if hold:
                     await _hold(timeline, console)
-        except StackError as error:
+        except (StackError, MoorlineError) as error:
             timeline.steps[0].detail = str(error)
     return timeline.report()
 

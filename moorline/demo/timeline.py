@@ -17,6 +17,8 @@ from moorline.demo.judging import NotAsTold
 from moorline.stack import StackError
 
 SAID = (NotAsTold, MoorlineError, StackError)
+LONGEST_S = 90
+"""Who tries Moorline waits no longer: a story that takes more has not held."""
 COLORS = {
     "pending": "yellow",
     "active": "green",
@@ -71,6 +73,7 @@ class Timeline:
     statuses: list[str] = field(default_factory=list)
     ui: str = ""
     began_at: float = field(default_factory=time.monotonic)
+    ended_at: float | None = None
     on_end: Callable[[Step], None] = field(default=lambda _: None)
 
     async def run(self, name: str, work: Callable[[], Awaitable[str]]) -> bool:
@@ -92,9 +95,22 @@ class Timeline:
         steps = [
             StepReport(name=s.name, ok=s.ok, detail=s.detail or "not reached") for s in self.steps
         ]
-        seconds = round(time.monotonic() - self.began_at, 1)
-        ok = all(step.ok for step in steps)
+        ok = all(step.ok for step in steps) and self.seconds <= LONGEST_S
+        seconds = round(self.seconds, 1)
         return Report(ok=ok, seconds=seconds, steps=steps, statuses=self.statuses, ui=self.ui)
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken so far."""
+        return (self.ended_at or time.monotonic()) - self.began_at
+
+    @property
+    def total(self) -> str:
+        """All of it in a line."""
+        held = sum(step.ok for step in self.steps)
+        said = f"{held} of {len(self.steps)} steps held, in {self.seconds:.1f} s"
+        late = self.seconds > LONGEST_S
+        return f"{said}: longer than the {LONGEST_S} s it may take" if late else said
 
     def __rich__(self) -> Group:
         table = Table(box=None, pad_edge=False, show_header=False)
@@ -105,7 +121,8 @@ class Timeline:
         for status in self.statuses:
             life.append(" → " if not life.plain.endswith(": ") else "")
             life.append(status.upper(), COLORS.get(status, ""))
-        return Group(Text("Moorline: the life of a connection, on real parts", "bold"), table, life)
+        title = Text("Moorline: the life of a connection, on real parts", "bold")
+        return Group(title, table, life, Text(f"  {self.total}"))
 
 
 @asynccontextmanager
@@ -118,6 +135,7 @@ async def shown(timeline: Timeline, console: Console) -> AsyncIterator[None]:
         timeline.on_end = lambda step: console.print(_line(step), soft_wrap=True)
         yield
         console.print(f"the connection: {' → '.join(timeline.statuses).upper()}", soft_wrap=True)
+        console.print(timeline.total, soft_wrap=True)
 
 
 def _line(step: Step) -> str:

@@ -11,12 +11,21 @@ from client.temporal import configuration, connect
 from domain.errors import MoorlineError, NotConfigured
 from moorline.doctor import configuration as configured
 from moorline.doctor import database as stored
-from moorline.doctor import installation, temporal
+from moorline.doctor import gateway, installation, temporal
+from moorline.doctor.answers import answer, histories
 from moorline.doctor.findings import Finding, Verdict, bad, ok
-from moorline.doctor.lives import Unfinished, imports, lives, unfinished
+from moorline.doctor.lives import Unfinished, elsewhere, imports, lives, unfinished
+from moorline.doctor.running import look
 from moorline.settings import Settings, TemporalSettings, load, load_as
+from moorline.setup import in_words_of_temporal
 from moorline.stack.errors import StackError
 from storage.database import Database
+
+AGAIN = "correct what it names (docs/settings.md), or wait until it answers; then ask again"
+BUG = (
+    "ask again; if it stays, tell the maintainers: MOORLINE_LOG_LEVEL=DEBUG with `moorline list` "
+    "or `moorline setup` shows where it comes from"
+)
 
 
 class Examination:
@@ -25,6 +34,8 @@ class Examination:
     def __init__(self, tell: Callable[[Finding], None], *, fix: bool) -> None:
         self._tell = tell
         self._fix = fix
+        self._worked = False
+        self._codec: EncryptionCodec | None = None
 
     async def carry_out(self) -> None:
         """Check everything that can be checked."""
@@ -39,6 +50,8 @@ class Examination:
             await self._examine_temporal(client, partial)
             if settings is not None and living is not None:
                 await self._examine_lives(settings, client, living)
+        if partial is not None:
+            await self._check("gateway", gateway.answers(partial))
         await self._check("ports", installation.ports())
 
     async def _examine_database(self, settings: Settings) -> Unfinished | None:
@@ -50,10 +63,10 @@ class Examination:
                 return None
             if has_keys:
                 await self._check("stored keys", stored.key_ids(database, settings))
-            await self._check("provider apps", stored.apps(database))
+            await self._check("provider apps", stored.apps(database, settings))
             await self._check("refreshes", stored.refreshes(database))
             await self._check("data", stored.data(database))
-            living = await unfinished(database)
+            living = await unfinished(database, everything=self._fix)
         except Exception as error:  # noqa: BLE001 -- see _stopped
             self._tell(_stopped("connections", error))
             return None
@@ -64,8 +77,18 @@ class Examination:
 
     async def _examine_lives(self, settings: Settings, client: Client, living: Unfinished) -> None:
         messaging = Messaging(client, settings.task_queue)
-        found = lives(living, client, messaging, fix=self._fix)
-        await self._check("connections", found)
+        try:
+            with in_words_of_temporal(client):
+                found = await look(client, living.views)
+        except MoorlineError as error:
+            self._tell(_stopped("connections", error))
+            return
+        opens = await self._check("histories", histories(client, self._codec, found))
+        self._fix = self._fix and opens  # nobody could read what we would start
+        healthy = await self._check("connections", lives(living, found, messaging, fix=self._fix))
+        await self._check("task queue", elsewhere(found, client, settings.task_queue))
+        if healthy and opens and self._worked:
+            await self._check("answers", answer(client, self._codec, found))
         database = Database(settings.database_url.get_secret_value())
         try:
             await self._check("imports", imports(database, messaging, fix=self._fix))
@@ -74,8 +97,9 @@ class Examination:
 
     async def _examine_temporal(self, client: Client, settings: TemporalSettings) -> None:
         await self._check("search attributes", temporal.attributes(client))
-        await self._check("workers", temporal.workers(client, settings))
+        self._worked = await self._check("workers", temporal.workers(client, settings))
         await self._check("worker version", temporal.version(client, settings))
+        await self._check("calls per second", temporal.limit(client, settings))
 
     def _settings(self) -> tuple[TemporalSettings | None, Settings | None]:
         """What can be had of them: without a database there is still Temporal to look at."""
@@ -84,19 +108,19 @@ class Examination:
             partial = load_as(TemporalSettings)
             settings = load()
         except NotConfigured as error:
-            self._tell(bad("settings", str(error), "see docs/settings.md"))
+            mend = "set it, as docs/settings.md says, or start `moorline dev` in this folder"
+            self._tell(bad("settings", str(error), mend))
             return partial, None
         self._tell(ok("settings", "all that are needed are set"))
         return partial, settings
 
     async def _connected(self, settings: TemporalSettings | None) -> Client | None:
         try:
-            codec = None if settings is None else EncryptionCodec(settings.payload_keyring())
+            self._codec = None if settings is None else EncryptionCodec(settings.payload_keyring())
         except MoorlineError:
-            codec = None  # told already; what follows only looks
-            self._fix = False
+            self._fix = False  # told already; what follows only looks
         try:
-            client = await connect(codec, os.environ)
+            client = await connect(self._codec, os.environ)
         except MoorlineError as error:
             self._tell(bad("Temporal", str(error), "start it (`moorline dev`), or set TEMPORAL_*"))
             return None
@@ -124,5 +148,5 @@ async def _surviving(check: str, findings: AsyncIterator[Finding]) -> AsyncItera
 def _stopped(check: str, error: Exception) -> Finding:
     """What ended a check, as a finding: not even a bug of ours in one may hide the others."""
     if isinstance(error, MoorlineError | StackError):
-        return bad(check, str(error))
-    return bad(check, f"could not be checked: {type(error).__name__}")
+        return bad(check, str(error), AGAIN)
+    return bad(check, f"could not be checked: {type(error).__name__}", BUG)

@@ -23,6 +23,7 @@ class Finding(BaseModel):
     verdict: Verdict
     said: str
     mend: str | None = None
+    """How it is mended; there is none where nothing is wrong, and always one where something is."""
 
 
 def ok(check: str, said: str) -> Finding:
@@ -30,11 +31,11 @@ def ok(check: str, said: str) -> Finding:
     return Finding(check=check, verdict=Verdict.OK, said=said)
 
 
-def warn(check: str, said: str, mend: str | None = None) -> Finding:
+def warn(check: str, said: str, mend: str) -> Finding:
     """Worth a look."""
     return Finding(check=check, verdict=Verdict.WARN, said=said, mend=mend)
 
 
-def bad(check: str, said: str, mend: str | None = None) -> Finding:
+def bad(check: str, said: str, mend: str) -> Finding:
     """To be mended."""
     return Finding(check=check, verdict=Verdict.BAD, said=said, mend=mend)

@@ -23,6 +23,7 @@ ROOMS = (
     "storage",
     "workflows",
 )
+PORTS = "stop what uses them: only `moorline dev` needs them"
 REINSTALL = "use an environment of Moorline's own: `make clean && make demo`"
 
 
@@ -51,7 +52,8 @@ async def ports() -> AsyncIterator[Finding]:
     try:
         Ports.fixed(StackFacts.read()).check()
     except StackError as error:
-        yield warn("ports", f"`moorline dev` could not start: {error}")
+        said, _, mend = str(error).partition("; ")
+        yield warn("ports", f"`moorline dev` could not start: {said}", mend or PORTS)
     else:
         yield ok("ports", "those of `moorline dev` are free")
 

@@ -1,16 +1,16 @@
-"""Connections whose workflow is gone: terminated by somebody, or lost with a Temporal database.
+"""Connections whose workflow is gone or stands still: terminated, lost with a Temporal database,
+without its payload key, or without a worker on its task queue.
 
 Their row says how they were; a workflow that is started again takes the life up from there.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
 
-from temporalio.client import Client, WorkflowExecutionStatus
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.client import Client
 
 from client.imports import BIRTH_TIMEOUT, take_up
 from client.messaging import Messaging
@@ -18,17 +18,18 @@ from domain.errors import Conflict
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView
 from moorline.doctor.findings import Finding, bad, ok, warn
-from moorline.setup import in_words_of_temporal
+from moorline.doctor.running import Found
+from moorline.doctor.temporal import at_work
 from storage import staging, views
 from storage.database import Database, now
 from workflows.messages import StartConnection
-from workflows.names import workflow_id
 
 MOST_OF_A_STATUS: Final = 2_000
-AT_ONCE: Final = 20
 NAMED: Final = 5
-UNKNOWN_STATUS: Final = "is not a valid WorkflowExecutionStatus"
-"""The SDK cannot read the status of a paused workflow, which lives all the same."""
+STUCK: Final = (
+    "the worker's log says why; after a change of MOORLINE_PAYLOAD_KEYS give all processes the "
+    "same keys again, after a deploy go back to the build before"
+)
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,14 @@ class Unfinished:
         return {view.provider_slug for view in self.views}
 
 
-async def unfinished(database: Database) -> Unfinished:
-    """The newest of each status."""
+async def unfinished(database: Database, *, everything: bool) -> Unfinished:
+    """The newest of each status; ``everything``: however many there are."""
     found: list[ConnectionView] = []
+    if everything:
+        page: Sequence[ConnectionView] = ()
+        while page := await _page(database, page[-1].connection_id if page else UUID(int=0)):
+            found.extend(page)
+        return Unfinished(found)
     capped = False
     async with database.transaction() as session:
         for status in ConnectionStatus:
@@ -56,6 +62,11 @@ async def unfinished(database: Database) -> Unfinished:
             capped = capped or len(some) == MOST_OF_A_STATUS
             found.extend(some)
     return Unfinished(found, capped)
+
+
+async def _page(database: Database, after: UUID) -> Sequence[ConnectionView]:
+    async with database.transaction() as session:
+        return await views.unfinished(session, after, MOST_OF_A_STATUS)
 
 
 async def imports(database: Database, messaging: Messaging, *, fix: bool) -> AsyncIterator[Finding]:
@@ -77,48 +88,48 @@ async def imports(database: Database, messaging: Messaging, *, fix: bool) -> Asy
 
 
 async def lives(
-    living: Unfinished, client: Client, messaging: Messaging, *, fix: bool
+    living: Unfinished, found: Sequence[Found], messaging: Messaging, *, fix: bool
 ) -> AsyncIterator[Finding]:
-    """Find whose workflow is gone; ``fix``: start them again."""
-    with in_words_of_temporal(client):
-        gone = await _gone(client, living.views)
+    """Find whose workflow is gone, and who stands still; ``fix``: start again what is gone."""
+    gone = [each.view for each in found if not each.lives]
+    stuck = [each.view for each in found if each.lives and each.failures > 0]
     if living.capped:
         said = f"only the newest {MOST_OF_A_STATUS} of a status were looked at"
-        yield warn("connections", said)
-    if not gone:
-        yield ok("connections", f"each of {len(living.views)} has its workflow")
-    elif fix:
+        yield warn("connections", said, "`moorline doctor --fix` looks at all of them")
+    if gone and fix:
         yield await _started_again(messaging, gone)
-    else:
-        named = ", ".join(str(view.connection_id) for view in gone[:NAMED])
-        more = " ..." if len(gone) > NAMED else ""
-        said = f"{len(gone)} of {len(living.views)} have lost their workflow: {named}{more}"
+    elif gone:
+        said = f"{len(gone)} of {len(found)} have lost their workflow: {_named(gone)}"
         yield bad("connections", said, "run `moorline doctor --fix`")
+    if stuck:
+        said = (
+            f"{len(stuck)} of {len(found)} stand still, their workflow task fails again and again: "
+        )
+        yield bad("connections", said + _named(stuck), STUCK)
+    if not gone and not stuck:
+        yield ok("connections", f"each of {len(found)} has its workflow, and none stands still")
 
 
-async def _gone(client: Client, living: Sequence[ConnectionView]) -> list[ConnectionView]:
-    turns = asyncio.Semaphore(AT_ONCE)
+async def elsewhere(
+    found: Sequence[Found], client: Client, task_queue: str
+) -> AsyncIterator[Finding]:
+    """Find those whose workers must ask for work on another task queue than the one set here."""
+    by_queue: dict[str, list[ConnectionView]] = {}
+    for each in found:
+        if each.lives and each.task_queue not in {None, task_queue}:
+            by_queue.setdefault(str(each.task_queue), []).append(each.view)
+    for queue, views_of in by_queue.items():
+        said = f"{len(views_of)} live on task queue {queue!r}, not on {task_queue!r}"
+        mend = f"set MOORLINE_TASK_QUEUE={queue}, or run a worker with it as long as they live"
+        if await at_work(client, queue):
+            yield warn("task queue", f"{said}, where a worker is: {_named(views_of)}", mend)
+        else:
+            yield bad("task queue", f"{said}, and nobody works there: {_named(views_of)}", mend)
 
-    async def is_gone(view: ConnectionView) -> bool:
-        async with turns:
-            return not await _lives(client, workflow_id(view.connection_id))
 
-    answers = await asyncio.gather(*(is_gone(view) for view in living))
-    return [view for view, gone in zip(living, answers, strict=True) if gone]
-
-
-async def _lives(client: Client, id_: str) -> bool:
-    try:
-        described = await client.get_workflow_handle(id_).describe()
-    except ValueError as error:
-        if UNKNOWN_STATUS in str(error):
-            return True
-        raise
-    except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
-            return False
-        raise
-    return described.status is WorkflowExecutionStatus.RUNNING
+def _named(some: Sequence[ConnectionView]) -> str:
+    more = " ..." if len(some) > NAMED else ""
+    return ", ".join(str(view.connection_id) for view in some[:NAMED]) + more
 
 
 async def _started_again(messaging: Messaging, gone: Sequence[ConnectionView]) -> Finding:

@@ -56,6 +56,6 @@ def _taken(path: Path) -> str:
     owner = Identity.parse(path.read_text())
     folder = path.parent.parent
     return (
-        f"{path.stem} of {folder} is already running (pid {owner.pid if owner else 'unknown'}); "
-        "stop that one first, or use another state folder"
+        f"{path.stem} of {folder} is already running (pid {owner.pid if owner else 'unknown'}): "
+        "use it, or stop it first"
     )

@@ -1,12 +1,14 @@
 """What every reader is, and how it asks: one GET, whose failure has a name."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final, Protocol, TypeVar
+from decimal import Decimal
+from typing import Final, NoReturn, Protocol, TypeVar
 
 import httpx
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from domain.finances import Account, Holding, TransactionPage
 from domain.syncs import SyncOutcome
@@ -77,12 +79,17 @@ class Source:
         )
         if isinstance(reply, NoReply):
             raise ReadingFailed(SyncOutcome.TRANSIENT)
-        page = reply.headers.get("content-type", "").strip().lower().startswith("text/html")
-        if not 200 <= reply.status < 300 or page:
-            known = SyncOutcome.TRANSIENT if page else BY_STATUS.get(reply.status)
+        if not 200 <= reply.status < 300 or reply.is_page:
+            known = SyncOutcome.TRANSIENT if reply.is_page else BY_STATUS.get(reply.status)
             retry_after = parse_retry_after(reply.headers.get("retry-after"), datetime.now(UTC))
             raise ReadingFailed(known or SyncOutcome.TRANSIENT, retry_after)
         try:
-            return kind.model_validate_json(reply.body)
-        except ValidationError:
+            # Numbers as they are written: a float would change an amount of more than 15 digits.
+            said = json.loads(reply.body, parse_float=Decimal, parse_constant=_no_number)
+            return kind.model_validate(said)
+        except (ValueError, RecursionError):  # pydantic's refusal is a ValueError, too
             raise ReadingFailed(SyncOutcome.UNREADABLE) from None
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no number")

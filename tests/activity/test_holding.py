@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from activities.exchanges import Exchange
-from activities.holding import Holding, boottime, to_the_end
+from activities.holding import Holding, boottime, kept, to_the_end
 from domain.outcomes import Outcome
-from storage.claims import Claim, Purpose, take
-from tests.world import World
+from storage.claims import LEASE, Claim, Purpose, take
+from tests.world import World, until
 
 
 async def test_a_process_that_was_frozen_between_claim_and_send_sends_nothing(
@@ -25,17 +25,45 @@ async def test_a_process_that_was_frozen_between_claim_and_send_sends_nothing(
     assert await world.refreshes() == []
 
 
-async def test_a_holder_that_keeps_renewing_stays_sure(world: World) -> None:
+async def holding_of(world: World) -> Holding:
+    """The claim of a connection of its own, just taken."""
     async with world.working():
         view = await world.imported()
+    asked_at = boottime()
     claim = await take(world.database, view.connection_id, Purpose.REFRESH, 1)
     assert isinstance(claim, Claim)
-    holding = Holding(claim, taken_at=boottime() - 8)
-    renewing = asyncio.create_task(holding.keep(world.database))
-    async with asyncio.timeout(5):
-        while not holding.sure or boottime() - holding.renewed_at > 1:
-            await asyncio.sleep(0.05)
-    renewing.cancel()
+    return Holding(claim, asked_at)
+
+
+async def test_a_holder_that_keeps_renewing_is_sure_all_the_time(world: World) -> None:
+    holding = await holding_of(world)
+    taken_at, was_sure = holding.renewed_at, []
+    async with kept(holding, world.database):
+
+        async def renewed() -> bool:
+            was_sure.append(holding.sure)
+            return holding.renewed_at > taken_at
+
+        await until(renewed)
+    assert all(was_sure)
+    lease = await world.leased_until(holding.claim.connection_id)
+    assert lease > holding.claim.claimed_at + LEASE
+
+
+async def test_a_holder_whose_claim_was_taken_is_not_sure_any_more(world: World) -> None:
+    holding = await holding_of(world)
+    await world.damage("UPDATE credentials SET lease_until = clock_timestamp()")
+    successor = await take(world.database, holding.claim.connection_id, Purpose.REFRESH, 1)
+    assert isinstance(successor, Claim)
+    async with kept(holding, world.database):
+
+        async def doubts() -> bool:
+            return not holding.sure
+
+        await until(doubts)
+        assert boottime() - holding.renewed_at < LEASE.total_seconds()  # it was told, and early
+    lease = await world.leased_until(holding.claim.connection_id)
+    assert lease <= successor.claimed_at + LEASE  # and has taken nothing from the other
 
 
 async def test_work_that_is_cancelled_is_finished_and_its_result_answered() -> None:

@@ -18,8 +18,9 @@ from moorline.doctor.findings import Finding, Verdict
 from moorline.stack.temporal import binary
 from storage.database import run
 from storage.keyring import new_key
-from tests.cli.terminal import Done, Terminal, bare_environment
+from tests.cli.terminal import Done, Terminal, bare_environment, free_port
 from tests.world import World, until, write_entry
+from workflows.messages import Revoke
 from workflows.names import workflow_id
 
 findings_of = TypeAdapter(list[Finding])
@@ -29,6 +30,7 @@ NOWHERE = "postgresql+asyncpg://moorline:mlcanary-password@127.0.0.1:1/nowhere"
 def troubles(done: Done) -> dict[str, Finding]:
     """What is bad, by check."""
     found = findings_of.validate_json(done.out)
+    assert all(finding.mend for finding in found if finding.verdict is not Verdict.OK), found
     return {finding.check: finding for finding in found if finding.verdict is Verdict.BAD}
 
 
@@ -124,6 +126,131 @@ async def test_keys_that_are_gone_are_found_by_their_id(world: World, busy: Term
     assert "1 connections are sealed under the key 'test'" in troubles(other)["stored keys"].said
     assert "has 8 bytes, not 32" in troubles(short)["keys"].said
     assert "MOORLINE_PAYLOAD_KEYS is not set" in troubles(none)["payload keys"].said
+
+
+async def test_a_key_with_the_right_id_and_other_bytes_was_found_good(
+    world: World, busy: Terminal
+) -> None:
+    """Bug: only ids were compared, and every refresh failed."""
+    await world.connected()
+    found = await busy.run("doctor", "--json", MOORLINE_KEYS=new_key("test"))
+    trouble = troubles(found)["stored keys"]
+    assert "the key 'test' of MOORLINE_KEYS opens nothing of 1 connections" in trouble.said
+    assert trouble.mend is not None
+    assert "give 'test' its old bytes back in MOORLINE_KEYS" in trouble.mend
+
+
+@pytest.mark.parametrize("key_id", ["test", "other"])
+async def test_payload_keys_here_that_are_not_those_of_the_workers_were_found_good(
+    world: World, busy: Terminal, key_id: str
+) -> None:
+    """Bug: every connection has its workflow, said the doctor, and no message was understood."""
+    await world.connected()
+    found = await busy.run("doctor", "--json", "--fix", MOORLINE_PAYLOAD_KEYS=new_key(key_id))
+    trouble = troubles(found)["histories"]
+    assert "does not open with MOORLINE_PAYLOAD_KEYS" in trouble.said
+    assert trouble.mend is not None
+    assert "give all processes the same MOORLINE_PAYLOAD_KEYS" in trouble.mend
+
+
+async def test_workers_with_other_payload_keys_are_found_before_and_after_they_are_stuck(
+    world: World, terminal: Terminal
+) -> None:
+    """Bug: each has its workflow, said the doctor, and all of them stood still."""
+    async with world.working():
+        view = await world.connected()
+    async with terminal.running("worker", MOORLINE_PAYLOAD_KEYS=new_key("test")) as worker:
+        await worker.says("worker ready")
+        quiet = await terminal.run("doctor", "--json")
+        assert "its worker cannot take it up" in troubles(quiet)["answers"].said
+        await world.messaging.tell(view.connection_id, "revoke", Revoke())
+
+        async def is_stuck() -> bool:
+            found = await terminal.run("doctor", "--json")
+            return "connections" in troubles(found)
+
+        await until(is_stuck)
+        found = await terminal.run("doctor", "--json")
+        trouble = troubles(found)["connections"]
+        assert trouble.said.startswith("1 of 1 stand still")
+        assert str(view.connection_id) in trouble.said
+        assert trouble.mend is not None
+        assert "MOORLINE_PAYLOAD_KEYS" in trouble.mend
+    async with world.working():
+        await world.becomes(view.connection_id, ConnectionStatus.REVOKED)
+        assert (await terminal.run("doctor")).code == 0
+
+
+async def test_a_limit_that_was_set_and_never_applied_was_not_found(
+    world: World, busy: Terminal
+) -> None:
+    """Bug: providers were called without a limit, and nothing said so."""
+    limited = {"MOORLINE_CALLS_PER_SECOND": "5"}
+    trouble = troubles(await busy.run("doctor", "--json", **limited))["calls per second"]
+    assert trouble.mend == "run `moorline setup` to apply it"
+    await busy.run("setup", **limited)
+    applied, unset = await asyncio.gather(busy.run("doctor", **limited), busy.run("doctor"))
+    assert "ok   calls per second   5 to each provider" in applied.out
+    assert "warn calls per second   a limit is kept" in unset.out
+    assert (applied.code, unset.code) == (0, 0)
+
+
+async def test_connections_on_another_task_queue_were_not_found(
+    world: World, busy: Terminal
+) -> None:
+    """Bug: somebody works on the queue that is set, said the doctor, and nobody on theirs."""
+    view = await world.connected()
+    elsewhere = {"MOORLINE_TASK_QUEUE": f"{world.task_queue}-new"}
+    worked = findings_of.validate_json((await busy.run("doctor", "--json", **elsewhere)).out)
+    (finding,) = [finding for finding in worked if finding.check == "task queue"]
+    assert finding.verdict is Verdict.WARN
+    assert str(view.connection_id) in finding.said
+    assert f"set MOORLINE_TASK_QUEUE={world.task_queue}," in (finding.mend or "")
+
+
+async def test_a_gateway_that_is_not_there_is_worth_a_look(world: World, busy: Terminal) -> None:
+    away = {"MOORLINE_GATEWAY_PORT": str(free_port())}
+    done = await busy.run("doctor", **away)
+    assert done.code == 0
+    assert "warn gateway            does not answer" in done.out
+    assert "run `moorline gateway`" in done.out
+    async with busy.running("gateway", **away) as gateway:
+        await gateway.says("gateway ready")
+        assert "ok   gateway " in (await busy.run("doctor", **away)).out
+
+
+async def test_a_provider_that_was_never_asked_was_said_to_refuse_us(
+    world: World, terminal: Terminal
+) -> None:
+    """Bug: it was our own client id and secret that were not set."""
+    async with world.working():
+        view = await world.connected()
+    unset = {"client_id": "${NO_ID}", "client_secret": "${NO_SECRET}"}
+    write_entry(world.folder, world.sandbox.base_url, world.slug, **unset)
+    async with terminal.running("worker") as worker:
+        await worker.says("worker ready")
+
+        async def noted() -> bool:
+            trouble = (await world.connections.view(view.connection_id)).trouble
+            return trouble is not None and trouble.cause is Outcome.APP_MISCONFIGURED
+
+        async with terminal.running("refresh", view.connection_id):
+            await until(noted)
+        done = await terminal.run("doctor", "--json")
+    said = troubles(done)["provider apps"].said
+    assert f"{world.slug} cannot be asked since" in said
+    assert "NO_ID is not set and the environment variable NO_SECRET is not set" in said
+
+
+async def test_key_files_and_namespaces_that_are_not_there_are_told_with_what_to_do(
+    terminal: Terminal,
+) -> None:
+    file, namespace = await asyncio.gather(
+        terminal.run("doctor", "--json", MOORLINE_KEYS="file:/nowhere/keys"),
+        terminal.run("doctor", "--json", TEMPORAL_NAMESPACE="nowhere"),
+    )
+    assert "a new one opens nothing that is stored" in (troubles(file)["keys"].mend or "")
+    assert "TEMPORAL_NAMESPACE" in (troubles(namespace)["search attributes"].mend or "")
 
 
 async def test_servers_that_are_away_are_found_one_by_one(world: World, busy: Terminal) -> None:

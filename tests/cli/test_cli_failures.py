@@ -65,7 +65,7 @@ async def test_keys_that_are_missing_short_or_not_there_are_named_and_never_show
 async def test_a_key_that_we_do_not_have_is_named(world: World, busy: Terminal) -> None:
     view = await world.connected()
     line = await busy.fails("token", view.connection_id, MOORLINE_KEYS=new_key("other"))
-    assert "the key 'test' is not in the keyring" in line
+    assert "the key 'test' is not in the keyring; `moorline doctor`" in line
 
 
 async def test_reading_and_leasing_go_on_while_temporal_is_away(

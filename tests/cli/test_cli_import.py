@@ -62,6 +62,15 @@ async def test_the_end_of_an_imported_token_may_be_given_as_an_option(
     assert "ends 2030-01-01 00:00:00 UTC and cannot be refreshed" in imported.out
 
 
+async def test_an_import_that_had_ended_already_was_a_success(world: World, busy: Terminal) -> None:
+    """Bug: exit code 0, for a connection that was EXPIRED at once."""
+    given = '{"access_token": "mlcanary-a", "expires_at": "2026-01-01T00:00:00Z"}'
+    done = await busy.run("connect", world.slug, *WORDS, stdin=given)
+    assert done.code == 1
+    assert "EXPIRED since" in done.out
+    assert "The user must act." in done.out
+
+
 async def test_an_import_is_refused_for_an_unknown_provider_or_a_second_time(
     world: World, busy: Terminal
 ) -> None:

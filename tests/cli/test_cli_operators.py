@@ -1,12 +1,16 @@
 """What an operator asks: the record of a connection, the providers, the keys."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from signal import SIGINT
 
 from pydantic import JsonValue
 
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView
+from moorline.cli.retiring import Keys
+from moorline.histories import EXACT_TO, OURS, kept
+from storage import provider_apps
 from storage.database import run
 from storage.keyring import new_key
 from tests.cli.terminal import Done, Terminal
@@ -63,6 +67,9 @@ async def test_providers_are_listed_with_whether_we_are_ready_and_shown_without_
     assert ready[world.slug] is True
     assert ready["xero"] is False
     assert "Xero" in listed.out
+    (row,) = [row for row in rows_of(as_json) if row["slug"] == world.slug]
+    assert row["credential"] == "OAuth 2.0, rotates: sometimes"
+    assert (row["revocation"], row["data"], row["refused_since"]) == ("revokes", False, None)
     assert shown.object["client_secret"] == "(stands in the entry)"
     assert str(shown.object["token_url"]).endswith("/token")
     assert "unknown provider 'nowhere'" in unknown
@@ -79,6 +86,34 @@ async def test_a_provider_is_asked_whether_it_knows_us_and_no_connection_notices
     assert refused.code == 1
     assert "refuses our client id or secret (invalid_client)" in refused.out
     assert (await world.connections.view(view.connection_id)).updated_at == view.updated_at
+
+
+async def test_a_provider_that_refuses_us_is_marked_in_the_list(
+    world: World, terminal: Terminal
+) -> None:
+    async with world.database.transaction() as session:
+        at = datetime(2026, 11, 22, 3, 14, tzinfo=UTC)
+        await provider_apps.misconfigured(session, world.slug, "invalid_client", at)
+    listed, as_json, away = await asyncio.gather(
+        terminal.run("providers", "list"),
+        terminal.run("providers", "list", "--json"),
+        terminal.run("providers", "list", MOORLINE_DATABASE_URL=None),
+    )
+    (line,) = [line for line in listed.out.splitlines() if line.startswith(world.slug)]
+    assert line.endswith("refused since 2026-11-22 03:14 (invalid_client)")
+    (row,) = [row for row in rows_of(as_json) if row["slug"] == world.slug]
+    assert (row["ready"], row["refused_code"]) == (True, "invalid_client")
+    assert away.code == 0
+    assert "Who refuses our client id or secret is not known" in away.out
+
+
+async def test_an_entry_was_shown_in_the_words_of_python(terminal: Terminal) -> None:
+    """Bug: `True`, `None` and `{'reader': 'sandbox', ...}`."""
+    shown = (await terminal.run("providers", "show", "sandbox")).out
+    assert "{reader: sandbox, url: " in shown
+    assert "sends_iss               true" in shown
+    assert "[{fields: {error: invalid_grant, error_subtype: access_revoked}, outcome:" in shown
+    assert not any(word in shown for word in ("True", "None", "{'", "['"))
 
 
 async def test_a_provider_that_is_away_did_not_say_whether_it_knows_us(
@@ -98,15 +133,50 @@ async def test_keys_are_rotated_by_adding_one_rewrapping_and_taking_the_old_one_
 ) -> None:
     view = await world.connected()
     both = f"{new_key('new')},{world.keys}"
-    before = rows_of(await busy.run("keys", "status", "--json", MOORLINE_KEYS=both))
-    assert [(row["key"], row["connections"]) for row in before] == [("new", 0), ("test", 1)]
+    before = await keys_status(busy, MOORLINE_KEYS=both)
+    assert [(row.key, row.connections) for row in before.keys] == [("new", 0), ("test", 1)]
     rewrapped = await busy.run("keys", "rewrap", "--json", MOORLINE_KEYS=both)
     assert rewrapped.object == {"key": "new", "rewrapped": 1, "left": 0}
     after = await busy.run("keys", "status", MOORLINE_KEYS=both)
-    assert "may be taken out of MOORLINE_KEYS" in after.out
+    assert "take it out of MOORLINE_KEYS if it is not" in after.out
     new_alone = both.partition(",")[0]
     token = await busy.run("token", view.connection_id, MOORLINE_KEYS=new_alone)
     assert token.out.startswith("mlcanary-at")
+
+
+async def test_a_key_that_was_just_added_was_said_to_be_free(world: World, busy: Terminal) -> None:
+    """Bug: `may be taken out`, said the first step of a rotation of the key it had added."""
+    await world.connected()
+    added = await keys_status(busy, MOORLINE_KEYS=f"{world.keys},{new_key('new')}")
+    part = {row.key: row.part for row in added.keys}["new"]
+    assert part.startswith("seals nothing: put it first if it is new")
+
+
+async def test_payload_keys_are_needed_as_long_as_a_history_began_before(
+    world: World, busy: Terminal
+) -> None:
+    other = {"MOORLINE_PAYLOAD_KEYS": f"{new_key('new')},{world.payload_keys}"}
+    view = await world.connected()
+    told = await keys_status(busy, **other)
+    assert [(row.key, row.part) for row in told.payload_keys] == [
+        ("new", "encrypts"),
+        ("test", "opens only, as long as a history needs it"),
+    ]
+    assert told.oldest_history is not None
+    assert told.oldest_history <= view.created_at  # of this namespace, where other tests live, too
+    assert "If 'new' was first in every process by that time" in told.needed
+    away = await busy.run("keys", "status", TEMPORAL_ADDRESS="127.0.0.1:1", **other)
+    assert away.code == 0
+    assert "Temporal does not answer at 127.0.0.1:1: since when only 'new' is needed" in away.out
+
+
+async def test_the_oldest_history_is_found_to_the_second(world: World, busy: Terminal) -> None:
+    view = await world.connected()
+    oldest = (await kept(world.temporal)).since
+    assert oldest is not None
+    listed = [run.start_time async for run in world.temporal.list_workflows(OURS)]
+    assert timedelta(0) <= min(listed) - oldest <= EXACT_TO
+    assert view.created_at >= oldest
 
 
 async def test_what_does_not_open_is_left_under_its_key_and_said(
@@ -114,12 +184,17 @@ async def test_what_does_not_open_is_left_under_its_key_and_said(
 ) -> None:
     await world.connected()
     other = new_key("other")
-    status = rows_of(await busy.run("keys", "status", "--json", MOORLINE_KEYS=other))
-    missing = {row["key"]: row["part"] for row in status}["test"]
+    status = await keys_status(busy, MOORLINE_KEYS=other)
+    missing = {row.key: row.part for row in status.keys}["test"]
     assert missing == "missing: these connections cannot be opened"
     left = await busy.run("keys", "rewrap", MOORLINE_KEYS=other)
     assert left.code == 1
-    assert "0 brought under 'other'.\n1 are left" in left.out
+    assert "0 of 1 brought under 'other'.\n1 are left" in left.out
+
+
+async def keys_status(terminal: Terminal, **environment: str) -> Keys:
+    done = await terminal.run("keys", "status", "--json", **environment)
+    return Keys.model_validate_json(done.out)
 
 
 async def test_a_connection_is_watched_from_its_first_refresh_to_its_end(

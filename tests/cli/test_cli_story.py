@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView
 from tests.cli.terminal import Terminal, get
-from tests.world import World
+from tests.world import World, write_entry
 
 views_of = TypeAdapter(list[ConnectionView])
 
@@ -54,7 +54,7 @@ async def _is_read(world: World, terminal: Terminal, connection_id: UUID) -> Non
     assert all(word in listed.out for word in (str(connection_id), "my bank", "ACTIVE", "ends in"))
     assert none.out == "No such connections.\n"
     view = await world.connections.view(connection_id)
-    assert views_of.validate_json(as_json.out)[0].updated_at == view.updated_at
+    assert views_of.validate_json(as_json.out) == [view]
     assert ConnectionView.model_validate_json(shown.out) == view
     assert "access token  generation 1, ends in" in card.out
     assert explained.object["who_must_act"] == "nobody"
@@ -74,6 +74,7 @@ async def _is_used(terminal: Terminal, connection_id: UUID) -> None:
     newer = again.object
     assert newer["access_token"] != token.out.strip()
     assert (newer["token_type"], newer["generation"]) == ("Bearer", 2)
+    assert str(newer["expires_at"]).endswith("Z")  # as everywhere
     assert 0 < float(str(newer["min_ttl_s"])) <= 1800  # half of the lifetime
     assert renamed.out == "It is called other now.\n"
     unnamed = await terminal.run("rename", connection_id, "--none", "--json")
@@ -155,10 +156,25 @@ async def test_a_user_who_declines_ends_the_wait(world: World, busy: Terminal) -
         page = await get(back)
         done = await command.ended()
     assert done.code == 1
-    assert done.err == "Error: not authorized: the user declined at the provider.\n"
     assert "denied" not in page.text
     (view,) = await world.connections.list(user_id=world.user_id)
     assert view.status is ConnectionStatus.FAILED
+    assert done.err == (
+        "Error: not authorized: the user declined at the provider; "
+        f"connection {view.connection_id} is FAILED: "
+        f"`moorline authorize {view.connection_id}` begins again\n"
+    )
+
+
+async def test_a_connection_that_is_alive_stays_so_when_its_user_declines(
+    world: World, busy: Terminal
+) -> None:
+    view = await world.connected()
+    async with busy.running("authorize", view.connection_id) as command:
+        await get(await world.sandbox.authorize(await command.url(), decision="deny"))
+        done = await command.ended()
+    assert done.code == 1
+    assert f"connection {view.connection_id} is ACTIVE" in done.err
 
 
 async def test_a_user_who_never_comes_leaves_the_connection_pending(
@@ -172,8 +188,24 @@ async def test_a_user_who_never_comes_leaves_the_connection_pending(
     assert f"connection {view.connection_id} stays PENDING" in done.err
 
 
-async def test_ctrl_c_ends_the_wait_quietly(world: World, busy: Terminal) -> None:
+async def test_ctrl_c_ends_the_wait_and_says_what_is_left(world: World, busy: Terminal) -> None:
     async with busy.running("connect", world.slug, "--user", world.user_id) as command:
         await command.says("waiting for the answer")
         done = await command.told(SIGINT)
-    assert (done.code, done.err) == (130, "")
+    (view,) = await world.connections.list(user_id=world.user_id)
+    assert done.code == 130
+    assert done.err == (
+        f"Not waiting any more: connection {view.connection_id} stays PENDING: "
+        f"`moorline authorize {view.connection_id}` begins again.\n"
+    )
+
+
+async def test_a_connection_was_left_behind_where_our_secret_was_not_set(
+    world: World, busy: Terminal
+) -> None:
+    """Bug: it stayed PENDING, and nobody was told its id."""
+    unset = {"client_secret": "${NOT_SET_ANYWHERE}"}
+    write_entry(world.folder, world.sandbox.base_url, world.slug, **unset)
+    line = await busy.fails("connect", world.slug, "--user", world.user_id)
+    assert "the environment variable NOT_SET_ANYWHERE is not set" in line
+    assert await world.connections.list(user_id=world.user_id) == []

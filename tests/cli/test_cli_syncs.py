@@ -3,12 +3,15 @@
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
+from domain.status import ConnectionStatus
+from domain.view import ConnectionView
 from tests.cli.terminal import Terminal, terminal_of
-from tests.world import Servers, World, data_of, new_world, write_broker
+from tests.world import Servers, World, data_of, new_world, until, write_broker
+from workflows.names import workflow_id
 
 BROKER = "broker"
 
@@ -36,6 +39,9 @@ async def test_data_is_read_on_demand_and_shown(reading: World, shell: Terminal)
     assert "CANARY" not in accounts.out
     truth = await reading.sandbox.finances("alice")
     assert all(each.id in accounts.out for each in truth)
+    assert {len(row.rstrip()) for row in accounts.out.splitlines()[1:]} == {
+        len(accounts.out.splitlines()[0].rstrip())
+    }  # money is aligned right
     listed = await shell.run("transactions", view.connection_id, "--limit", 10_000, "--json")
     rows = json.loads(listed.out)
     assert len(rows) == sum(each.transactions for each in truth)
@@ -53,6 +59,90 @@ async def test_transactions_of_one_account_only(reading: World, shell: Terminal)
     rows = json.loads((await shell.run(*words)).out)
     assert {row["account"] for row in rows} == {account.id}
     assert len(rows) == 100
+
+
+async def test_an_account_that_there_is_not_was_said_to_be_unread(
+    reading: World, shell: Terminal
+) -> None:
+    """Bug: `Nothing has been read.`, though other accounts were."""
+    view = await reading.connected()
+    await shell.run("sync", view.connection_id)
+    said = await shell.fails("transactions", view.connection_id, "--account", "nosuch")
+    assert f"no account 'nosuch': `moorline accounts {view.connection_id}`" in said
+
+
+async def test_a_sync_went_on_waiting_for_a_connection_that_was_disconnected(
+    reading: World, shell: Terminal
+) -> None:
+    """Bug: for ten minutes, and then it proposed to authorize what is over."""
+    view = await reading.connected()
+    await reading.plant("api", "delay", seconds=60, times=None)
+    async with shell.running("sync", view.connection_id) as command:
+        await _is_being_read(reading)
+        await reading.connections.disconnect(view.connection_id)
+        done = await command.ended(within_s=20)
+    await reading.sandbox.clear()
+    over = "Error: The connection has been disconnected\n"
+    assert (done.code, done.err) == (1, over)
+    await reading.becomes(view.connection_id, ConnectionStatus.DISCONNECTED)
+    assert await shell.fails("sync", view.connection_id) == over
+
+
+async def test_a_sync_of_what_is_revoked_meanwhile_ends_and_names_the_way_back(
+    reading: World, shell: Terminal
+) -> None:
+    view = await reading.connected()
+    held = await reading.plant("api", "delay", seconds=60, times=None)
+    async with shell.running("sync", view.connection_id) as command:
+        await _is_being_read(reading)
+        await reading.connections.revoke(view.connection_id)
+        await reading.sandbox.clear(held)
+        done = await command.ended()
+    assert done.code == 1
+    assert f"revoked it; `moorline authorize {view.connection_id}`" in done.err
+
+
+async def test_a_sync_asked_for_during_another_took_that_one_for_its_own(
+    reading: World, shell: Terminal
+) -> None:
+    """Bug: it answered with data that had been read before it was asked."""
+    view = await reading.connected()
+
+    async def read_once() -> bool:
+        sync = (await reading.connections.view(view.connection_id)).sync
+        return sync is not None and sync.completed == 1
+
+    await until(read_once)
+    held = await reading.plant("api", "delay", seconds=60, times=1)
+    async with shell.running("sync", view.connection_id):
+        await _is_being_read(reading)
+        async with shell.running("sync", view.connection_id, "--json") as second:
+            await _was_asked_for(reading, view.connection_id, 2)
+            await reading.sandbox.clear(held)
+            done = await second.ended()
+    sync = ConnectionView.model_validate_json(done.out).sync
+    assert sync is not None
+    assert sync.completed == 3
+
+
+async def _is_being_read(reading: World) -> None:
+    """The provider holds an answer back."""
+
+    async def held() -> bool:
+        return any(entry.finished_at is None for entry in await reading.log("api"))
+
+    await until(held)
+
+
+async def _was_asked_for(reading: World, connection_id: UUID, times: int) -> None:
+    handle = reading.temporal.get_workflow_handle(workflow_id(connection_id))
+
+    async def asked() -> bool:
+        history = await handle.fetch_history()
+        signals = [event.workflow_execution_signaled_event_attributes for event in history.events]
+        return [signal.signal_name for signal in signals].count("sync_now") == times
+
+    await until(asked)
 
 
 async def test_a_sync_that_fails_says_so_by_its_exit_code(reading: World, shell: Terminal) -> None:
@@ -81,6 +171,18 @@ async def test_a_key_on_standard_input_makes_a_connection(reading: World, shell:
     assert done.code == 0, done
     assert "the API key is verified" in done.out
     assert made.api_key not in done.out + done.err
+    (view,) = await reading.connections.list(user_id=reading.user_id)
+    again = await shell.fails("authorize", view.connection_id)
+    assert f"`moorline authorize {view.connection_id} --api-key-stdin`" in again
+
+
+async def test_what_becomes_of_a_key_was_one_word(reading: World, shell: Terminal) -> None:
+    """Bug: `unsupported`, and not that it works on until its user deletes it."""
+    made = await reading.sandbox.new_key()
+    words = ("connect", BROKER, "--user", reading.user_id, "--api-key-stdin", "--json")
+    connected = await shell.run(*words, stdin=f"{made.api_key}\n")
+    ended = await shell.run("disconnect", connected.object["connection_id"], "--yes")
+    assert "api_key: unsupported: the key works until its user deletes it" in ended.out
 
 
 @pytest.mark.parametrize("key", ["", "two words", "não", "mlcanary-key-made-up"])
@@ -103,4 +205,5 @@ async def test_providers_are_listed_with_what_their_users_give(shell: Terminal) 
     (broker,) = [line for line in listed.splitlines() if line.startswith(f"{BROKER} ")]
     assert "API key" in broker
     assert "api_key" in (await shell.run("providers", "show", BROKER)).out
-    assert "API key" in await shell.fails("providers", "check", BROKER)
+    checked = await shell.fails("providers", "check", BROKER)
+    assert f"`moorline connect {BROKER} --user USER --api-key-stdin`" in checked

@@ -4,6 +4,7 @@ import asyncio
 import os
 import pty
 import time
+from importlib.metadata import version
 from pathlib import Path
 from uuid import uuid4
 
@@ -27,6 +28,7 @@ WRONG = [
     ("rename", ID),
     ("rename", ID, "name", "--none"),
     ("rename", ID, "x" * 101),
+    ("rename", ID, ""),
     ("token", ID, "--min-ttl", "-1"),
     ("token", ID, "--min-ttl", "soon"),
     ("disconnect",),
@@ -55,6 +57,24 @@ async def test_help_is_there_at_once_and_names_every_command(terminal: Terminal)
     commands = "dev worker gateway setup migrate doctor connect authorize list show explain"
     commands += " refresh revoke disconnect token rename watch events providers keys"
     assert all(f" {command} " in done.out for command in commands.split())
+
+
+async def test_help_named_types_that_say_nothing(terminal: Terminal) -> None:
+    """Bug: `--json <bool>`, and `[default: (30 minutes)]` beside SECONDS."""
+    words = [
+        ("--help",),
+        ("connect", "--help"),
+        ("providers", "list", "--help"),
+        ("keys", "--help"),
+    ]
+    for done in await asyncio.gather(*(terminal.run(*each) for each in words)):
+        assert done.code == 0
+        assert "<bool>" not in done.out
+        assert "(30 minutes)" not in done.out
+
+
+async def test_it_says_which_version_it_is(terminal: Terminal) -> None:
+    assert (await terminal.run("--version")).out == f"moorline {version('moorline')}\n"
 
 
 async def test_a_command_that_is_done_does_not_crash_while_python_is_taken_apart(

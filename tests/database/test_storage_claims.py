@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from domain.errors import NotFound
+from domain.status import ConnectionStatus
 from storage import claims
 from storage.claims import LEASE, Claim, JournalEntry, NotClaimed, Purpose
 from storage.database import Database, now
@@ -202,3 +203,11 @@ async def test_only_refreshes_lose_answers(stored: Stored) -> None:
     connection_id = await stored.active()
     await close(stored, await stored.claimed(connection_id, Purpose.REVOCATION), AMBIGUOUS)
     assert await stored.lost_answer(await stored.claimed(connection_id)) is False
+
+
+async def test_only_what_is_active_is_claimed_for_refreshing(stored: Stored) -> None:
+    """A process that was frozen must not refresh what its user has revoked meanwhile."""
+    connection_id = await stored.active()
+    await stored.become(connection_id, ConnectionStatus.REVOKED)
+    assert await stored.take(connection_id, Purpose.REFRESH, 1) is NotClaimed.INACTIVE
+    assert isinstance(await stored.take(connection_id, Purpose.REVOCATION), Claim)

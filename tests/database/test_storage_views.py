@@ -183,3 +183,21 @@ async def test_a_receipt_does_not_outlive_the_next_authorization(stored: Stored)
     assert (await view(stored, connection_id)).receipt is not None
     await stored.become(connection_id, S.ACTIVE)
     assert (await view(stored, connection_id)).receipt is None
+
+
+async def test_all_that_are_not_over_are_found_page_by_page(stored: Stored) -> None:
+    alive = {await stored.active() for _ in range(3)}
+    over = await stored.active()
+    await stored.become(over, S.DISCONNECTED)
+    found: list[UUID] = []
+    page = [UUID(int=0)]
+    while page:
+        async with stored.database.transaction() as session:
+            page = [
+                each.connection_id
+                for each in await views.unfinished(session, after=page[-1], limit=2)
+            ]
+        assert len(page) <= 2
+        found += page
+    assert found == sorted(found)
+    assert [each for each in found if each in alive | {over}] == sorted(alive)

@@ -1,7 +1,11 @@
 """Documents that can be checked are."""
 
+import ast
 import re
+import sys
 import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 from temporalio import workflow
@@ -11,6 +15,16 @@ from workflows.messages import StartConnection
 from workflows.names import SEARCH_ATTRIBUTES
 
 ROOT = Path(__file__).parents[2]
+ROOMS = {
+    "activities",
+    "client",
+    "domain",
+    "gateway",
+    "moorline",
+    "providers",
+    "storage",
+    "workflows",
+}
 MESSAGES = (ROOT / "docs" / "messages.md").read_text()
 
 
@@ -43,6 +57,37 @@ def test_every_dependency_has_its_line_of_why() -> None:
         wanted += extra
     text = (ROOT / "docs" / "dependencies.md").read_text()
     assert [name for name in wanted if name not in text] == []
+
+
+def test_what_is_imported_was_not_all_named_as_a_dependency() -> None:
+    """Bug: python-dotenv, starlette and protobuf came along with others, until they would not."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = {re.split(r"[\[=<>]", name)[0].lower() for name in project["dependencies"]}
+    owners = packages_distributions()
+    modules = {
+        module
+        for room in ROOMS
+        for file in (ROOT / room).rglob("*.py")
+        for module in imported(file)
+    }
+    others = modules - set(sys.stdlib_module_names) - ROOMS
+    distributions = {owners[module][0].lower() for module in others}
+    assert distributions <= named
+
+
+def imported(file: Path) -> Iterator[str]:
+    """The top-level modules that a file imports."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.module.partition(".")[0]
+
+
+def test_keys_and_state_were_baked_into_an_image() -> None:
+    """Bug: `.env` was not among what is left out of one."""
+    left_out = (ROOT / ".dockerignore").read_text().splitlines()
+    assert {".env", "**/.env", ".moorline", "**/.moorline", ".git", ".venv"} <= set(left_out)
 
 
 def test_links_between_documents_lead_somewhere() -> None:

@@ -104,19 +104,20 @@ async def test_everything_but_the_tokens_themselves_survives_a_kill(
     assert b"mlcanary-" not in written
 
 
-async def test_sigterm_ends_it_quickly_although_a_call_hangs(start: Start) -> None:
+async def test_sigterm_ends_it_at_once_although_a_call_hangs(start: Start) -> None:
     process = await start()
     async with Remote.connect(process.base_url) as sandbox:
         minted = await sandbox.mint()
         await sandbox.plant("token", "hang")
         held = asyncio.create_task(process.refresh(minted.refresh_token))
         await sandbox.logged(lambda entry: entry.fault == "hang")
-    asked = asyncio.get_running_loop().time()
     assert await process.end(signal.SIGTERM) == -signal.SIGTERM
-    assert asyncio.get_running_loop().time() - asked < 2
     with pytest.raises(httpx.TransportError):
         await held
-    assert "Traceback" not in process.errors.read_text()
+    written = process.errors.read_text()
+    # The call was let go: nobody had to wait for it until patience ended.
+    assert "timeout graceful shutdown exceeded" not in written
+    assert "Traceback" not in written
 
 
 async def test_it_listens_on_loopback_only_and_says_so_when_it_cannot(start: Start) -> None:

@@ -1,12 +1,15 @@
-"""Records the scenarios: ``python -m tests.replay.recording``.
+"""Records the scenarios that have no history yet: ``python -m tests.replay.recording [--all]``.
 
-To be run when the workflow has been changed in a way that old histories still replay, and a new
-scenario or release is to be kept, too. The histories hold no secret: none is in any payload. What
-belongs to one machine (stack traces, identities) is taken out.
+To be run when a new scenario or release is to be kept, too. What was recorded before stays: it is
+what running connections have lived. ``--all`` records every scenario anew in its place. The
+histories hold no secret: none is in any payload. What belongs to one machine (stack traces,
+identities) is taken out.
 """
 
 import asyncio
 import json
+import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -22,28 +25,45 @@ HISTORIES: Final = Path(__file__).parent / "histories"
 LEFT_OUT: Final = {"stackTrace", "identity", "workerControlTaskQueue"}
 
 
-async def record_all() -> None:
-    """Live every scenario, and write down each of its runs."""
-    for old in HISTORIES.glob("*.json"):
-        old.unlink()
+async def record_missing(histories: Path = HISTORIES, *, anew: bool = False) -> list[Path]:
+    """Live the scenarios that are missing, and write down each of their runs; what was written.
+
+    Args:
+        anew: all scenarios, in the place of what was recorded before.
+    """
+    wanted = [each for each in SCENARIOS if anew or not recorded(histories, each)]
+    written: list[Path] = []
+    if not wanted:
+        return written
     with tempfile.TemporaryDirectory() as folder:
         async with servers_up(Path(folder)) as servers:
-            for scenario in SCENARIOS:
-                await record(servers, scenario, Path(folder))
+            for scenario in wanted:
+                written += await record(servers, scenario, Path(folder), histories)
+    return written
 
 
-async def record(servers: Servers, scenario: Scenario, folder: Path) -> None:
-    """Live one scenario, in the clear."""
+def recorded(histories: Path, scenario: Scenario) -> list[Path]:
+    """What there is of a scenario."""
+    return sorted(histories.glob(f"{scenario.__name__}-[0-9]*.json"))
+
+
+async def record(servers: Servers, scenario: Scenario, folder: Path, histories: Path) -> list[Path]:
+    """Live one scenario, in the clear; the files it is in."""
     entry = data_of(servers) if scenario in READS_DATA else None
     async with (
         new_world(servers, folder, entry=entry, encrypted=False) as world,
         world.working(),
     ):
-        connection_id = await scenario(world)
-        for number, history in enumerate(await runs_of(world, connection_id), start=1):
-            file = HISTORIES / f"{scenario.__name__}-{number}.json"
-            text = json.dumps(cleaned(json.loads(history)), separators=(",", ":"), sort_keys=True)
-            file.write_text(text + "\n")
+        lived = await runs_of(world, await scenario(world))
+    for old in recorded(histories, scenario):
+        old.unlink()
+    files = []
+    for number, history in enumerate(lived, start=1):
+        file = histories / f"{scenario.__name__}-{number}.json"
+        text = json.dumps(cleaned(json.loads(history)), separators=(",", ":"), sort_keys=True)
+        file.write_text(text + "\n")
+        files.append(file)
+    return files
 
 
 async def runs_of(world: World, connection_id: UUID) -> list[str]:
@@ -68,5 +88,20 @@ def cleaned(value: JsonValue) -> JsonValue:
     return value
 
 
+def main() -> None:
+    """Record, and say what was recorded."""
+    anew = sys.argv[1:] == ["--all"]
+    if sys.argv[1:] and not anew:
+        sys.exit("usage: python -m tests.replay.recording [--all]")
+    with asyncio.Runner() as runner:
+        written = runner.run(record_missing(anew=anew))
+    for file in written:
+        sys.stdout.write(f"recorded {file.relative_to(Path.cwd())}\n")
+    sys.stdout.write(f"{len(written)} recorded; every scenario has its histories\n")
+    # Temporal's SDK runs threads that may still call Python while it is taken apart.
+    sys.stdout.flush()
+    os._exit(0)
+
+
 if __name__ == "__main__":
-    asyncio.run(record_all())
+    main()

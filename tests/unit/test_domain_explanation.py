@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.explanation import CAUSE, WHO, WHY, Actor, explain, instant
+from domain.explanation import explain
 from domain.outcomes import Outcome, Revocation
 from domain.status import ConnectionStatus, StatusReason
 from domain.view import Attempt, ConnectionView, Receipt, TokenReceipt, Trouble
+from domain.words import CAUSE, WHO, WHY, Actor, instant
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -191,7 +192,8 @@ def test_pending_waits_for_the_user() -> None:
     begun = explain(view(S.PENDING, reason=R.AUTHORIZATION_STARTED, attempt=attempt()), NOW)
     failed = attempt("failed", R.AUTHORIZATION_TIMEOUT)
     again = explain(view(S.PENDING, reason=R.AUTHORIZATION_STARTED, attempt=failed), NOW)
-    assert {each.who_must_act for each in (nothing, begun, again)} == {Actor.USER}
+    assert {each.who_must_act for each in (begun, again)} == {Actor.USER}
+    assert nothing.who_must_act is Actor.OPERATOR  # whose application has asked nobody yet
     assert "until 2026-11-21 13:00:00 UTC" in begun.next
     assert "the time to authorize ran out" in again.next
 

@@ -54,7 +54,7 @@ def test_an_entry_needs_little(tmp_path: Path) -> None:
     "field", ["slug", "name", "type", "authorize_url", "token_url", "client_id"]
 )
 def test_what_an_entry_cannot_do_without_is_named(tmp_path: Path, field: str) -> None:
-    assert f"{field}: Field required" in refused(tmp_path, **{field: None})
+    assert f"{field}: is missing" in refused(tmp_path, **{field: None})
 
 
 def test_an_unknown_key_is_named_and_its_value_not_shown(tmp_path: Path) -> None:

@@ -96,6 +96,12 @@ def test_a_missing_variable_is_named_and_no_value_shown(
     assert "mlcanary" not in str(refusal.value)
 
 
+def test_of_id_and_secret_that_were_both_missing_one_was_named(tmp_path: Path) -> None:
+    """Bug: whoever had set the one was told of the other only then."""
+    with pytest.raises(NotConfigured, match=r"EXAMPLE_ID is not set and .* EXAMPLE_SECRET is not"):
+        read(tmp_path).client_app({})
+
+
 @pytest.mark.parametrize("content", [None, b"", b" \n", b"mlcanary\xff"])
 def test_a_file_that_is_missing_empty_or_no_text_is_named(
     tmp_path: Path, content: bytes | None

@@ -104,6 +104,43 @@ async def test_a_provider_that_cannot_revoke_is_said_so_in_the_receipt(living: W
     assert receipt.shredded
 
 
+async def test_an_answer_that_was_lost_leaves_an_uncertain_token_in_the_receipt(
+    living: World,
+) -> None:
+    await living.behave(rotation="strict")
+    view = await living.connected()
+    await living.plant("token", "drop", when="after_acting", grant_type="refresh_token")
+    with pytest.raises(NeedsUser):
+        await living.connections.refresh(view.connection_id)
+    await living.becomes(view.connection_id, ConnectionStatus.EXPIRED)
+    await living.connections.disconnect(view.connection_id)
+    receipt = await living.connections.receipt(view.connection_id)
+    fates = {token.token: token.result for token in receipt.tokens}
+    assert fates.pop("lost answer") == "uncertain"
+    assert set(fates.values()) == {"revoked"}
+    explained = await living.connections.explain(view.connection_id)
+    assert "lost answer: uncertain" in explained.text
+
+
+async def test_bug_a_key_that_was_missing_for_a_moment_counted_as_a_revocation(
+    living: World,
+) -> None:
+    view = await living.connected()
+    await living.damage("UPDATE data_keys SET key_id = 'retired'")
+    await living.connections.disconnect(view.connection_id)
+
+    async def was_tried() -> bool:
+        revoking = (await living.connections.view(view.connection_id)).revoking
+        return revoking is not None and revoking.tries > 0
+
+    await until(was_tried)
+    assert await living.log("revoke") == []
+    await living.damage("UPDATE data_keys SET key_id = 'test'")
+    receipt = await living.connections.receipt(view.connection_id)
+    assert {token.result for token in receipt.tokens} == {"revoked"}
+    assert (await living.grant()).revoked_by == "client"
+
+
 async def test_a_revoke_before_the_user_has_finished_fails_the_connection(living: World) -> None:
     begun = await living.connections.connect(living.slug, living.user_id)
     await living.connections.revoke(begun.connection_id)

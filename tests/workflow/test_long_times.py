@@ -2,27 +2,28 @@
 
 import dataclasses
 import sys
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 from pydantic import JsonValue
-from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
-from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
 from temporalio.testing import WorkflowEnvironment
 
 from activities.resources import ActivityClock
 from client.connections import ConnectionsClient
 from client.messaging import Messaging
 from client.temporal import data_converter
-from domain.status import ConnectionStatus
+from domain.status import ConnectionStatus, StatusReason
 from domain.view import ConnectionView
-from tests.world import Servers, World, data_of, new_world
+from providers.sandbox.remote import NewKey
+from tests.world import BROKER, Servers, World, data_of, new_world, run_before, write_broker
 from workflows.names import SEARCH_ATTRIBUTES, workflow_id
 from workflows.renewal import LONG_HISTORY
 
@@ -41,18 +42,14 @@ class Ages:
             await self.environment.sleep(step)
             time -= step
 
-    async def history(self, connection_id: UUID) -> tuple[str, int]:
-        """The run it is in, and how many events that has."""
-        # Asked by hand: this server answers search attributes as the SDK cannot read them.
-        client = self.environment.client
-        described = await client.workflow_service.describe_workflow_execution(
-            DescribeWorkflowExecutionRequest(
-                namespace=client.namespace,
-                execution=WorkflowExecution(workflow_id=workflow_id(connection_id)),
-            )
-        )
-        info = described.workflow_execution_info
-        return info.execution.run_id, info.history_length
+    async def runs(self, connection_id: UUID) -> Sequence[Sequence[HistoryEvent]]:
+        """What has been recorded of the life, run by run."""
+        client, name = self.environment.client, workflow_id(connection_id)
+        runs = [(await client.get_workflow_handle(name).fetch_history()).events]
+        while before := run_before(runs[0][0]):
+            handle = client.get_workflow_handle(name, run_id=before)
+            runs.insert(0, (await handle.fetch_history()).events)
+        return runs
 
     async def view(self, connection_id: UUID) -> ConnectionView:
         return await self.world.connections.view(connection_id)
@@ -238,6 +235,72 @@ async def test_of_a_grant_that_lives_five_days_only_what_lies_within_it_is_annou
         assert await warnings(ages, view.connection_id) == [3, 1]
 
 
+@pytest.mark.parametrize(
+    ("lifetime", "reason"),
+    [("grant_s", StatusReason.GRANT_EXPIRED), ("consent_s", StatusReason.CONSENT_EXPIRED)],
+)
+async def test_refreshing_moves_no_end_of_grant_or_consent_and_the_reason_says_which_it_was(
+    servers: Servers, tmp_path: Path, lifetime: str, reason: StatusReason
+) -> None:
+    async with aging(servers, tmp_path, lifetimes={lifetime: 2 * DAY_S}) as ages:
+        view = await ages.world.connected()
+        await ages.pass_by(timedelta(days=1, hours=12))
+        before = await ages.view(view.connection_id)
+        assert before.status is ConnectionStatus.ACTIVE
+        assert before.generation > 30
+        assert before.reauthorize_by == view.reauthorize_by
+        await ages.pass_by(timedelta(days=1))
+        expired = await ages.becomes(view.connection_id, ConnectionStatus.EXPIRED)
+        assert expired.reason is reason
+        # And the provider is left alone from then on.
+        calls = len(await ages.world.log())
+        await ages.pass_by(timedelta(days=1))
+        assert len(await ages.world.log()) == calls
+
+
+async def verifications(ages: Ages, made: NewKey) -> list[int | None]:
+    """How each call with this key was answered."""
+    return [entry.status for entry in await ages.world.sandbox.log(grant_id=made.key_id)]
+
+
+async def test_a_key_is_verified_every_day_and_a_refused_one_given_up_within_the_hour(
+    servers: Servers, tmp_path: Path
+) -> None:
+    write_broker(tmp_path, servers.sandbox.base_url, BROKER, data=None)
+    async with aging(servers, tmp_path) as ages:
+        connection_id, made = await ages.world.connected_by_key()
+        await ages.pass_by(timedelta(days=10, hours=12))
+        # Once when it was brought, and once a day.
+        assert await verifications(ages, made) == 11 * [200]
+        await ages.world.sandbox.revoke_key(made.key_id)
+        await ages.pass_by(timedelta(hours=13))
+        expired = await ages.becomes(connection_id, ConnectionStatus.EXPIRED)
+        assert expired.reason is StatusReason.KEY_REFUSED
+        assert (await verifications(ages, made))[11:] == 3 * [401]
+        await ages.pass_by(timedelta(days=3))
+        assert len(await verifications(ages, made)) == 14
+
+
+async def test_a_provider_of_keys_that_is_away_for_a_day_is_not_asked_in_a_hurry(
+    servers: Servers, tmp_path: Path
+) -> None:
+    write_broker(tmp_path, servers.sandbox.base_url, BROKER, data=None)
+    async with aging(servers, tmp_path) as ages:
+        connection_id, made = await ages.world.connected_by_key()
+        fault = await ages.world.sandbox.plant(
+            "api", "status", status=503, times=None, grant_id=made.key_id
+        )
+        await ages.pass_by(timedelta(days=2))
+        degraded = await ages.view(connection_id)
+        assert degraded.status is ConnectionStatus.ACTIVE
+        assert degraded.trouble is not None
+        # Every ten minutes at the most, after the first few.
+        assert 24 * 5 < degraded.trouble.failures < 24 * 6 + 12
+        await ages.world.sandbox.clear(fault)
+        await ages.pass_by(timedelta(minutes=30))
+        assert (await ages.view(connection_id)).trouble is None
+
+
 async def test_an_end_that_every_refresh_moves_is_announced_only_while_refreshing_fails(
     servers: Servers, tmp_path: Path
 ) -> None:
@@ -286,16 +349,35 @@ async def test_a_year_of_hourly_refreshes_costs_no_grant_and_its_history_stays_b
 async def live_a_year(ages: Ages, at_least: float, at_most: float) -> ConnectionView:
     """A year, in steps; the connection at its end, which has been refreshed so many times."""
     view = await ages.world.connected()
-    runs, longest = set(), 0
     for _ in range(73):
         await ages.pass_by(timedelta(days=5))
-        run_id, length = await ages.history(view.connection_id)
-        runs.add(run_id)
-        longest = max(longest, length)
     view = await ages.view(view.connection_id)
     assert view.status is ConnectionStatus.ACTIVE
     assert at_least <= view.generation <= at_most
     assert {entry.presented for entry in await ages.world.refreshes()} == {"current"}
+    runs = await ages.runs(view.connection_id)
     assert len(runs) > 5
-    assert longest <= 2 * LONG_HISTORY
+    assert max(len(run) for run in runs) <= LONG_HISTORY + 50
+    assert min(len(run) for run in runs[:-1]) > LONG_HISTORY
+    _, *days, _ = actions_by_day(runs).values()
+    assert len(days) >= 363
+    for day in days:
+        calls = day["refresh_credentials"] + day["sync_data"]
+        # A refresh is two actions, a reading one or two, and continuing as new one.
+        assert calls <= day.total() <= 2 * calls + 1
+        assert at_least / 365 - 1 <= day["refresh_credentials"] <= at_most / 365 + 1
     return view
+
+
+def actions_by_day(runs: Sequence[Sequence[HistoryEvent]]) -> dict[date, Counter[str]]:
+    """What a life was billed for on each of its days: its activities, and its timers."""
+    days: dict[date, Counter[str]] = {}
+    for event in (event for run in runs for event in run):
+        day = days.setdefault(event.event_time.ToDatetime().date(), Counter())
+        if event.HasField("activity_task_scheduled_event_attributes"):
+            day[event.activity_task_scheduled_event_attributes.activity_type.name] += 1
+        elif event.HasField("timer_started_event_attributes"):
+            day["a timer"] += 1
+        elif event.HasField("upsert_workflow_search_attributes_event_attributes"):
+            day["search attributes"] += 1
+    return days

@@ -1,6 +1,5 @@
 """Reading data beside the refreshes: whole, once, again where it was cut, never after the end."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -22,10 +21,17 @@ from tests.world import Servers, World, data_of, new_world, until
 
 
 @pytest.fixture
-async def reading(servers: Servers, tmp_path: Path) -> AsyncIterator[World]:
-    """A world with a worker, whose provider's data is read."""
-    async with new_world(servers, tmp_path, entry=data_of(servers)) as world, world.working():
+async def readable(servers: Servers, tmp_path: Path) -> AsyncIterator[World]:
+    """A world without a worker, whose provider's data can be read."""
+    async with new_world(servers, tmp_path, entry=data_of(servers)) as world:
         yield world
+
+
+@pytest.fixture
+async def reading(readable: World) -> AsyncIterator[World]:
+    """The same with a worker."""
+    async with readable.working():
+        yield readable
 
 
 async def read(world: World, connection_id: UUID, times: int = 1) -> Syncing:
@@ -195,7 +201,6 @@ async def test_bug_a_token_that_was_refused_again_and_again_was_refreshed_each_t
     reading: World,
 ) -> None:
     await reading.plant("api", "status", status=401, body={}, times=None)
-    await reading.behave(access_ttl_s=16)
     view = await reading.connected()
 
     async def failed_thrice() -> ConnectionView | None:
@@ -219,34 +224,53 @@ async def test_reading_in_the_middle_of_a_refresh_cycle_takes_nothing_from_it(
     assert (await reading.connections.view(view.connection_id)).sync is None
 
 
-@pytest.mark.parametrize("ending", ["revoke", "disconnect"])
-async def test_nothing_is_written_after_the_user_has_ended_it(reading: World, ending: str) -> None:
-    fault = await reading.plant("api", "hang", times=1)
+ENDED = {"revoke": ConnectionStatus.REVOKED, "disconnect": ConnectionStatus.DISCONNECTED}
+
+
+@pytest.mark.parametrize("ending", ENDED)
+async def test_nothing_is_written_after_the_user_has_ended_it(readable: World, ending: str) -> None:
+    async with readable.working():
+        # Its answer is on the way: what follows would be refused, for the token is revoked.
+        fault = await readable.plant("api", "hang", when="after_acting", times=1)
+        view = await readable.connected()
+        await until(lambda: begun(readable))
+        await getattr(readable.connections, ending)(view.connection_id)
+        await readable.becomes(view.connection_id, ENDED[ending])
+        await readable.sandbox.clear(fault)
+    # The worker has ended, and with it whatever was still being read.
+    async with readable.database.transaction() as session:
+        assert (await session.exec(select(AccountRow))).all() == []
+    assert "DataSynced" not in await readable.event_types(view.connection_id)
+
+
+async def test_a_reading_lets_go_when_the_user_revokes_though_the_provider_holds_it(
+    reading: World,
+) -> None:
+    await reading.plant("api", "hang", times=1)
     view = await reading.connected()
     await until(lambda: begun(reading))
-    await getattr(reading.connections, ending)(view.connection_id)
-    done = {"revoke": ConnectionStatus.REVOKED, "disconnect": ConnectionStatus.DISCONNECTED}
-    await reading.becomes(view.connection_id, done[ending])
-    await reading.sandbox.clear(fault)
-    await until(lambda: answered(reading))
-    await quiet(reading, view)
-    async with reading.database.transaction() as session:
-        assert (await session.exec(select(AccountRow))).all() == []
-    assert "DataSynced" not in await reading.event_types(view.connection_id)
+    await reading.connections.revoke(view.connection_id)
+
+    async def over() -> str | None:
+        return await end_of_reading(reading, view.connection_id)
+
+    assert await until(over) == "canceled"
+    (call,) = await reading.log("api")
+    assert not call.answered
 
 
-async def answered(world: World) -> bool:
-    return all(entry.finished_at is not None for entry in await world.log("api"))
-
-
-async def quiet(world: World, view: ConnectionView) -> None:
-    """Whoever was writing has let go of the connection's row."""
-    async with world.database.transaction() as session:
-        await run(
-            session,
-            "SELECT 1 FROM connections WHERE id = :id FOR UPDATE",
-            {"id": view.connection_id},
-        )
+async def end_of_reading(world: World, connection_id: UUID) -> str | None:
+    """How the reading that was begun last has ended; None: it has not."""
+    begun_at, end = 0, None
+    for event in await world.history(connection_id):
+        scheduled = event.activity_task_scheduled_event_attributes
+        if scheduled.activity_type.name == "sync_data":
+            begun_at, end = event.event_id, None
+        for kind in ("completed", "failed", "timed_out", "canceled"):
+            if event.HasField(f"activity_task_{kind}_event_attributes"):  # type: ignore[arg-type]
+                of = getattr(event, f"activity_task_{kind}_event_attributes").scheduled_event_id
+                end = kind if of == begun_at else end
+    return end
 
 
 async def test_a_reading_that_was_overtaken_writes_nothing(reading: World) -> None:
@@ -256,12 +280,14 @@ async def test_a_reading_that_was_overtaken_writes_nothing(reading: World) -> No
     await reading.connections.sync_now(view.connection_id)
     await until(lambda: held_up(reading))
     await reading.sandbox.grow("alice", 5)
-    async with reading.database.transaction() as session:
-        await run(session, "UPDATE syncs SET number = number + 1", {})
+    await reading.damage("UPDATE syncs SET number = number + 1")
     before = await copies(reading, view.connection_id)
     await reading.sandbox.clear(fault)
-    await until(lambda: answered(reading))
-    await asyncio.sleep(0)
+
+    async def over() -> str | None:
+        return await end_of_reading(reading, view.connection_id)
+
+    assert await until(over) == "completed"
     assert await copies(reading, view.connection_id) == before
 
 

@@ -124,6 +124,7 @@ def upgrade() -> None:
         sa.Column("provider_id", sa.Uuid(), nullable=True),
         sa.Column("provider_slug", sa.String(), nullable=True),
         sa.Column("alias", sa.String(), nullable=True),
+        sa.Column("generation", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index(
@@ -146,6 +147,7 @@ def upgrade() -> None:
         sa.Column("sealed_code", sa.LargeBinary(), nullable=True),
         sa.Column("code_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reason", sa.String(), nullable=True),
+        sa.Column("generation", sa.BigInteger(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
