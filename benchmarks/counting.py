@@ -21,10 +21,18 @@ class Pace:
     """Of all parts, while it was counted."""
     seconds: float
 
+    @property
+    def each_ms(self) -> float:
+        """Milliseconds of processor time for one, of all parts together."""
+        return sum(self.busy_s.values()) / self._counted * 1000
+
+    @property
+    def _counted(self) -> float:
+        return max(self.per_s * self.seconds, 1)
+
     def where(self, prefix: str) -> dict[str, float]:
         """Milliseconds of processor time for one, by part, where there were any to speak of."""
-        counted = max(self.per_s * self.seconds, 1)
-        spent_ms = {name: busy / counted * 1000 for name, busy in self.busy_s.items()}
+        spent_ms = {name: busy / self._counted * 1000 for name, busy in self.busy_s.items()}
         return {f"{prefix}{name} ms": ms for name, ms in spent_ms.items() if ms >= 0.3}
 
 

@@ -20,7 +20,8 @@ async def refresh_cycles(ground: Ground, effort: Effort) -> list[Figure]:
 
     All connections want a refresh more often than the machine can make it, and arm a timer each
     time; ``due/s`` says how often. Where ours comes near that, the machine is too fast for so few
-    connections, and the ratio says too little.
+    connections, and the ratio says too little. Processor time is added up over all parts: whoever
+    else uses the machine changes it least.
     """
     half = Effort(effort.connections, effort.seconds / 2)
     parts = ground.development.stack.children
@@ -36,11 +37,15 @@ async def refresh_cycles(ground: Ground, effort: Effort) -> list[Figure]:
         "cycles/s": ours.per_s,
         "bare cycles/s": theirs,
         "due/s": effort.connections / DUE_AFTER_S,
-        **ours.where(""),
-        **bares[0].where("bare "),
     }
     name = "refresh cycles per second"
-    return [Figure(name, effort.connections, ours.per_s / theirs, "0.9", raw)]
+    time = "processor time of a cycle"
+    bare_ms = mean([found.each_ms for found in bares])
+    where = {**ours.where(""), **bares[0].where("bare ")}
+    return [
+        Figure(name, effort.connections, ours.per_s / theirs, "0.9", raw),
+        Figure(time, effort.connections, ours.each_ms / bare_ms, "-", where),
+    ]
 
 
 @asynccontextmanager
