@@ -47,7 +47,7 @@ class Ages:
     async def pass_by(self, time: timedelta) -> None:
         # In steps: the server answers only when the time is over, and a call has 30 s for that.
         while time > timedelta(0):
-            step = min(time, timedelta(days=3))
+            step = min(time, timedelta(days=1))
             await self.environment.sleep(step)
             time -= step
 
