@@ -7,6 +7,7 @@ a crash, fails it: the user tries again. Only what provably was never sent is se
 
 import asyncio
 from dataclasses import replace
+from uuid import UUID
 
 from temporalio import activity
 
@@ -15,7 +16,15 @@ from activities.exchanges import Exchange, commit_patiently, current_standing
 from activities.holding import Holding, claim_in_turn, kept, to_the_end
 from activities.payloads import Authenticate, Authenticated
 from activities.resources import Resources
-from domain.errors import Conflict, NotConfigured, NotFound, StorageFault
+from domain.errors import (
+    Conflict,
+    InvalidInput,
+    NotConfigured,
+    NotFound,
+    ProviderConnectionError,
+    StorageFault,
+    Unreachable,
+)
 from domain.outcomes import Outcome
 from domain.secret import Secret
 from domain.status import StatusReason
@@ -23,11 +32,10 @@ from providers.classifier import Answer
 from providers.token_answers import Tokens, is_bearer
 from storage import attempts, claims, provider_apps
 from storage.attempts import AttemptSecrets, AttemptStatus
-from storage.claims import JournalEntry, Purpose
-from storage.credentials import Committed
+from storage.claims import JournalEntry, NotClaimed, Purpose
+from storage.credentials import Committed, reason_lost
 from storage.tables import AttemptRow
 
-_R = StatusReason
 UNSENT = JournalEntry("unsent")
 """A claim under which nothing was sent."""
 UNSENT_TRIES = 5
@@ -68,7 +76,8 @@ class Authentication:
                 return Authenticated(standing=there)
             case AttemptStatus.FAILED:
                 return Authenticated(
-                    reason=StatusReason(row.reason or StatusReason.UNUSABLE_ANSWER)
+                    reason=StatusReason(row.reason or StatusReason.UNUSABLE_ANSWER),
+                    revocable=await self._keeps_orphans(request.connection_id),
                 )
             case AttemptStatus.EXCHANGING:
                 # Its tokens, if it still brings any, are kept as orphans and have to be revoked.
@@ -79,12 +88,14 @@ class Authentication:
         held = await claim_in_turn(
             self._resources.database, request.connection_id, Purpose.AUTHORIZATION
         )
+        if held is NotClaimed.HELD:
+            raise Unreachable("the credentials are in use; tried again")
         if not isinstance(held, Holding):
-            raise Conflict(f"the credentials cannot be claimed: {held}")
+            raise Conflict(ProviderConnectionError.CONNECTION_DISCONNECTED)
         async with kept(held, self._resources.database):
             try:
                 return await self._exchange(held, row)
-            except (NotFound, NotConfigured, StorageFault, Conflict):
+            except (NotFound, NotConfigured, InvalidInput, StorageFault, Conflict):
                 await self._close_claim(held, UNSENT)
                 raise
 
@@ -114,9 +125,7 @@ class Authentication:
                 await exchange.revoke_unkept(tokens)
                 return await self._fail(row, StatusReason.EXCHANGE_INTERRUPTED)
             case Committed.ORPHANED:
-                late = envelope.usable
-                reason = _R.EXCHANGE_INTERRUPTED if late else _R.UNUSABLE_ANSWER
-                failed = await self._fail(row, reason)
+                failed = await self._fail(row, reason_lost(envelope))
                 return failed.model_copy(update={"revocable": True})
         there = await current_standing(self._resources, row.connection_id)
         return Authenticated(standing=there)
@@ -136,6 +145,12 @@ class Authentication:
                 return answer
             await asyncio.sleep(UNSENT_PAUSE_S)
         return answer
+
+    async def _keeps_orphans(self, connection_id: UUID) -> bool:
+        """Whether tokens of an authorization that failed are kept, and have to be revoked."""
+        async with self._resources.database.transaction() as session:
+            late = await claims.orphans(session, connection_id)
+        return any(each.purpose == Purpose.AUTHORIZATION and each.settled is None for each in late)
 
     async def _attempt(self, request: Authenticate) -> AttemptRow:
         async with self._resources.database.transaction() as session:

@@ -24,7 +24,7 @@ from domain.result import Failure
 from domain.secret import Secret
 from domain.standing import next_refresh
 from domain.status import ConnectionStatus, StatusReason
-from providers.api_key import ApiKey
+from providers.api_key import ApiKey, KeyRefusal
 from storage import connections, credentials, data_keys, events, staging
 from storage.claims import Purpose
 from storage.connections import Provider
@@ -33,6 +33,11 @@ from storage.database import lock_connection
 from storage.tables import StagedRow
 from storage.vault import DataKey
 
+NEEDED: Final = {
+    CredentialType.OAUTH2: ("access_token",),
+    CredentialType.LINK_TOKEN: ("access_token",),
+}
+"""What credentials must hold, by their type, to be of any use here."""
 VERIFY_WITHIN: Final = timedelta(seconds=10)
 
 
@@ -66,16 +71,19 @@ class Connecting:
                 alias=request.alias,
             )
             if isinstance(checked, Failure):
-                refusal = checked.error
+                refusal = KeyRefusal(checked.error)
             if refusal is not None:
-                await _refuse(session, request, refusal, at)
-                await staging.clear(session, request.connection_id)
-                await data_keys.destroy(session, request.connection_id)
-                return Adopted(refusal=refusal)
+                await _refuse(session, request, refusal.message, at)
+                if staged is not None:
+                    # Only what this command brought: another of the same id may wait for its turn.
+                    await staging.remove(session, staged.id)
+                if not refusal.passes and not await staging.is_any(session, request.connection_id):
+                    await data_keys.destroy(session, request.connection_id)
+                return Adopted(refusal=refusal.message)
             assert staged is not None  # checked just above
             return await self._born(session, request, staged, at)
 
-    async def _refusal_of_credentials(self, request: ConnectWithCredentials) -> str | None:
+    async def _refusal_of_credentials(self, request: ConnectWithCredentials) -> KeyRefusal | None:
         """Why these credentials make no connection; None if they are good, or there are none."""
         async with self._resources.database.transaction() as session:
             staged = await staging.get(session, request.staged_id) if request.staged_id else None
@@ -85,20 +93,23 @@ class Connecting:
         try:
             secret = staging.open_staged(key, staged)
         except StorageFault:  # they were not sealed by ``seal``, or for another connection
-            return ConnectProviderError.INVALID_CREDENTIALS
-        if staged.credential_type != CredentialType.API_KEY:
-            return None
-        return await self._refusal_of_key(request, secret)
+            return KeyRefusal(ConnectProviderError.INVALID_CREDENTIALS)
+        if staged.credential_type == CredentialType.API_KEY:
+            return await self._refusal_of_key(request, secret)
+        needed = NEEDED.get(CredentialType(staged.credential_type), ())
+        if not all(secret.get(name) for name in needed):
+            return KeyRefusal(ConnectProviderError.INVALID_CREDENTIALS)
+        return None
 
     async def _refusal_of_key(
         self, request: ConnectWithCredentials, secret: Mapping[str, Secret]
-    ) -> str | None:
+    ) -> KeyRefusal | None:
         if "api_key" not in secret:
-            return ConnectProviderError.INVALID_CREDENTIALS
+            return KeyRefusal(ConnectProviderError.INVALID_CREDENTIALS)
         try:
             entry = self._resources.catalogue.api_key(request.provider_slug)
         except (NotFound, InvalidInput) as error:
-            return str(error)
+            return KeyRefusal(str(error))
         provider = ApiKey(entry, self._resources.http)
         return await provider.refusal_of(secret["api_key"], within=VERIFY_WITHIN)
 

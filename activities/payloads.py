@@ -55,10 +55,14 @@ class StoreCredentials(OfConnection):
 
 
 class Stored(Payload):
-    """Whether the envelope counted, and how the credentials stand now."""
+    """Whether the envelope counted, and how the credentials stand now.
+
+    ``reason``: why its authorization failed, where it did not.
+    """
 
     counted: bool
     standing: Standing | None
+    reason: StatusReason | None = None
 
 
 class Authenticated(Payload):
@@ -77,7 +81,7 @@ class Authenticated(Payload):
         """The same for an answer that was stored later."""
         if stored.counted:
             return cls(standing=stored.standing)
-        return cls(reason=StatusReason.EXCHANGE_INTERRUPTED, revocable=True)
+        return cls(reason=stored.reason or StatusReason.EXCHANGE_INTERRUPTED, revocable=True)
 
 
 class RefreshCredentials(OfConnection):
@@ -164,10 +168,12 @@ class RevokedAtProvider(Payload):
     """What became of each token.
 
     ``settled`` false: some are still open (shown as ``gave_up``, should nobody ask again), and
-    ``retry_after`` is how long the provider asks us to wait, if it says so.
+    ``retry_after`` is how long the provider asks us to wait, if it says so. ``asked`` false: we did
+    not come to asking; that is no try.
     """
 
     settled: bool
+    asked: bool = True
     tokens: tuple[TokenReceipt, ...] = ()
     retry_after: timedelta | None = None
 
@@ -207,12 +213,14 @@ class Synced(Payload):
         sync: how reading goes now; None where nothing is read, or nothing may be any more.
         next_in: when to read again; None: not by itself.
         generation: the credentials that were used; where they were refused, newer ones are wanted.
+        ended: nothing was read, because the connection's end has been asked for.
     """
 
     outcome: SyncOutcome
     sync: Syncing | None = None
     next_in: timedelta | None = None
     generation: int = 0
+    ended: bool = False
 
 
 class AnnounceExpiry(OfConnection):

@@ -27,7 +27,7 @@ from activities.holding import Holding, claim_in_turn, kept, to_the_end
 from activities.payloads import RefreshCredentials, Refreshed
 from activities.resources import Resources
 from activities.troubles import report
-from domain.errors import NotConfigured, NotFound, StorageFault
+from domain.errors import InvalidInput, NotConfigured, NotFound, StorageFault
 from domain.outcomes import Outcome
 from domain.secret import Secret
 from providers.classifier import Answer
@@ -75,7 +75,7 @@ class Refresh:
             answer, presented = await self._present(exchange)
         except StorageFault:
             return await report(self._resources, holding.claim, Answer(Outcome.STORAGE_FAULT))
-        except (NotFound, NotConfigured):
+        except (NotFound, NotConfigured, InvalidInput):
             return await report(self._resources, holding.claim, Answer(Outcome.APP_MISCONFIGURED))
         if answer.tokens is None:
             return await report(self._resources, holding.claim, answer)
@@ -104,5 +104,7 @@ def _late_answers(exchange: Exchange) -> list[dict[str, Secret]]:
     return [
         exchange.key.open(SEALED_AS, orphan.generation, orphan.sealed)
         for orphan in exchange.claim.orphans
-        if orphan.generation == following and orphan.purpose == Purpose.REFRESH
+        if orphan.generation == following
+        and orphan.purpose == Purpose.REFRESH
+        and orphan.settled is None
     ]

@@ -64,7 +64,7 @@ class KeyReplacement:
                 else:
                     await staging.remove(session, staged.id)
             if refusal is not None:
-                raise Conflict(refusal)
+                raise Conflict(refusal.message)
         return Authenticated(standing=await current_standing(self._resources, connection.id))
 
     async def _store(

@@ -7,6 +7,7 @@ ones: what it revokes is the newest there is. Revoking is idempotent, so it may 
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import NamedTuple
+from uuid import UUID
 
 from temporalio import activity
 
@@ -14,7 +15,7 @@ from activities.holding import Holding, claim_in_turn, kept, to_the_end
 from activities.payloads import RevokeAtProvider, RevokedAtProvider
 from activities.resources import Resources
 from domain.credentials import CredentialType
-from domain.errors import NotConfigured, NotFound, StorageFault
+from domain.errors import InvalidInput, NotConfigured, NotFound, StorageFault
 from domain.outcomes import Outcome, Revocation
 from domain.secret import Secret
 from domain.view import TokenReceipt
@@ -22,16 +23,18 @@ from providers.classifier import Answer
 from storage import claims, provider_apps
 from storage.claims import Claim, JournalEntry, Purpose
 from storage.credentials import SEALED_AS, SUPERSEDED
+from storage.vault import WrappedKey
 
 CALL_TIMEOUT = timedelta(seconds=8)
 
 
-class _Sealed(NamedTuple):
+class _Held(NamedTuple):
     """One set of tokens, and what it is called in the receipt."""
 
     name: str
     generation: int
-    bytes: bytes
+    sealed: bytes
+    orphan_id: UUID | None = None
 
 
 class _Token(NamedTuple):
@@ -60,7 +63,7 @@ class RevocationAtProvider:
             self._resources.database, request.connection_id, Purpose.REVOCATION
         )
         if not isinstance(held, Holding):
-            return RevokedAtProvider(settled=False)
+            return RevokedAtProvider(settled=False, asked=False)
         async with kept(held, self._resources.database):
             tokens, unsettled = await self._revoke_held(held)
         async with self._resources.database.transaction() as session:
@@ -83,22 +86,36 @@ class RevocationAtProvider:
             return [TokenReceipt(token="api_key", result=Revocation.UNSUPPORTED)], []
         receipts: list[TokenReceipt] = []
         unsettled: list[Answer] = []
-        for sealed in _sealed(claim):
-            try:
-                secret = self._resources.vault.unwrap(claim.data_key).open(
-                    SEALED_AS, sealed.generation, sealed.bytes
-                )
-            except StorageFault:
-                # A key may be missing that can be put back: asked again, until our patience ends.
-                receipts.append(TokenReceipt(token=sealed.name, result=Revocation.UNCERTAIN))
-                unsettled.append(Answer(Outcome.STORAGE_FAULT))
-                continue
-            for token in _tokens(sealed, secret):
-                result = await self._revoke_one(holding, token)
-                receipts.append(_receipt(token, result, claim))
-                if isinstance(result, Answer):
-                    unsettled.append(result)
-                    await self._note(claim, result)
+        for held in _held(claim):
+            told, left = await self._revoke_each(holding, held, claim.data_key)
+            receipts += told
+            unsettled += left
+            if held.orphan_id is not None and not left:
+                # Not again: were there many, each try would come no further than the one before.
+                lines = [receipt.model_dump(mode="json") for receipt in told]
+                await claims.settle(self._resources.database, held.orphan_id, lines)
+        for orphan in claim.orphans:
+            receipts += [TokenReceipt.model_validate(line) for line in orphan.settled or ()]
+        return receipts, unsettled
+
+    async def _revoke_each(
+        self, holding: Holding, held: _Held, data_key: WrappedKey
+    ) -> tuple[list[TokenReceipt], list[Answer]]:
+        receipts: list[TokenReceipt] = []
+        unsettled: list[Answer] = []
+        try:
+            key = self._resources.vault.unwrap(data_key)
+            secret = key.open(SEALED_AS, held.generation, held.sealed)
+        except StorageFault:
+            # A key may be missing that can be put back: asked again, until our patience ends.
+            unknown = TokenReceipt(token=held.name, result=Revocation.UNCERTAIN)
+            return [unknown], [Answer(Outcome.STORAGE_FAULT)]
+        for token in _tokens(held, secret):
+            result = await self._revoke_one(holding, token)
+            receipts.append(_receipt(token, result, holding.claim))
+            if isinstance(result, Answer):
+                unsettled.append(result)
+                await self._note(holding.claim, result)
         return receipts, unsettled
 
     async def _revoke_one(self, holding: Holding, token: _Token) -> Revocation | Answer:
@@ -110,7 +127,7 @@ class RevocationAtProvider:
                 within=min(CALL_TIMEOUT, holding.time_left),
                 may_send=lambda: holding.sure,
             )
-        except (NotFound, NotConfigured):
+        except (NotFound, NotConfigured, InvalidInput):
             return Answer(Outcome.APP_MISCONFIGURED)
 
     async def _note(self, claim: Claim, answer: Answer) -> None:
@@ -121,18 +138,19 @@ class RevocationAtProvider:
                 await provider_apps.misconfigured(session, slug, answer.code, at)
 
 
-def _sealed(claim: Claim) -> list[_Sealed]:
-    """All there is to be revoked: what is in use, what came late, what was replaced."""
+def _held(claim: Claim) -> list[_Held]:
+    """All that is still to be revoked: what is in use, what came late, what was replaced."""
     current = claim.credentials.sealed
-    held = [] if current is None else [_Sealed("tokens", claim.generation, current)]
+    held = [] if current is None else [_Held("tokens", claim.generation, current)]
     for late in claim.orphans:
-        name = "replaced" if late.purpose == SUPERSEDED else "orphaned"
-        held.append(_Sealed(name, late.generation, late.sealed))
+        if late.settled is None:
+            name = "replaced" if late.purpose == SUPERSEDED else "orphaned"
+            held.append(_Held(name, late.generation, late.sealed, late.id))
     return held
 
 
-def _tokens(sealed: _Sealed, secret: Mapping[str, Secret]) -> list[_Token]:
-    prefix = "" if sealed.name == "tokens" else f"{sealed.name} "
+def _tokens(held: _Held, secret: Mapping[str, Secret]) -> list[_Token]:
+    prefix = "" if held.orphan_id is None else f"{held.name} "
     return [
         _Token(f"{prefix}{hint}", hint, secret[hint])
         for hint in ("refresh_token", "access_token")

@@ -9,7 +9,7 @@ from temporalio import activity
 from activities.exchanges import commit, current_standing
 from activities.payloads import StoreCredentials, Stored
 from activities.resources import Resources
-from storage.credentials import Committed
+from storage.credentials import Committed, reason_lost
 
 
 class CredentialStore:
@@ -30,5 +30,6 @@ class CredentialStore:
             activity.logger.warning("credentials arrived after their data key had been shredded")
         return Stored(
             counted=committed is Committed.STORED,
+            reason=reason_lost(request.envelope),
             standing=await current_standing(self._resources, request.connection_id),
         )

@@ -57,7 +57,8 @@ class Syncing:
         except NotFound:
             return Synced(outcome=SyncOutcome.UNSUPPORTED)
         if attempt is None:
-            return Synced(outcome=SyncOutcome.STOPPED)
+            ended = held.connection.ended_at is not None
+            return Synced(outcome=SyncOutcome.STOPPED, ended=ended)
         if entry.data is None:
             return Synced(outcome=SyncOutcome.UNSUPPORTED)
         run = _Run(self._resources, attempt, Counts())

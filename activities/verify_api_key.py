@@ -77,8 +77,12 @@ class Verification:
             connection = await locked(session, request.connection_id)
             credentials = await credentials_of(session, request.connection_id)
             at = await self._resources.clock.now(session)
-            if connection.ended_at is not None or credentials.generation != request.generation:
-                return Refreshed(outcome=answer.outcome, ended=connection.ended_at is not None)
+            if connection.ended_at is not None:
+                return Refreshed(outcome=answer.outcome, ended=True)
+            if credentials.generation != request.generation:
+                # Another key has taken its place: say how that one stands.
+                there = standing_of(credentials, at)
+                return Refreshed(outcome=Outcome.VERIFIED, standing=there)
             if entry is None or answer.outcome is not Outcome.VERIFIED:
                 return await _fail(session, connection, entry, answer, at)
             if connection.degraded_since is not None:

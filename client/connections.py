@@ -16,6 +16,7 @@ from client.authorizations import Authorizations, Received
 from client.imports import Imports
 from client.leasing import DEFAULT_MIN_TTL, Lease, Leases
 from client.messaging import Messaging
+from client.refusals import Gone
 from domain.commands import ConnectProvider
 from domain.connection import is_valid_alias
 from domain.credentials import CredentialType, ProviderCredentials
@@ -57,7 +58,7 @@ AnswerT = TypeVar("AnswerT")
 
 POLL_S: Final = 0.1
 HEEDED_WITHIN: Final = timedelta(seconds=20)
-_REVOCABLE_NO_MORE: Final = tuple(
+_NOT_REVOCABLE: Final = tuple(
     set(ConnectionStatus) - {ConnectionStatus.ACTIVE, ConnectionStatus.PENDING}
 )
 
@@ -200,6 +201,7 @@ class ConnectionsClient:
         """
         view = await self.view(connection_id)
         self._catalogue.api_key(view.provider_slug)
+        await self._revoked(connection_id)
         staged_id = await self._imports.keep(connection_id, api_key)
         try:
             question = SupplyKey(staged_id=staged_id)
@@ -209,6 +211,19 @@ class ConnectionsClient:
         except MoorlineError:
             await self._imports.forget(staged_id)
             raise
+
+    async def _revoked(self, connection_id: UUID) -> None:
+        """Wait for a revocation that is under way: it ends with the shredding of all that is kept.
+
+        Raises:
+            Conflict: it takes too long.
+        """
+        try:
+            async with asyncio.timeout(HEEDED_WITHIN.total_seconds()):
+                while (await self.view(connection_id)).revoking is not None:
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            raise Conflict("the old key is still being revoked; try again") from None
 
     # -- using ---------------------------------------------------------------------------------
 
@@ -262,16 +277,18 @@ class ConnectionsClient:
     async def revoke(self, connection_id: UUID, *, actor: str | None = None) -> None:
         """Take the grant back; the provider is told and the secrets are shredded afterwards.
 
-        When this answers, it has been stored: no lease succeeds and no data is written any more.
+        When this answers, an ACTIVE connection is so no more: no lease succeeds and no data is
+        written. In another status nothing changes, but tokens still held are revoked.
 
         Raises:
-            Unreachable: Temporal is away; or it has the message, and no worker has heeded it yet.
+            Unreachable: Temporal is away; or it has the message, and nobody could tell yet that it
+                has been heeded.
         """
         with suppress(Conflict):  # it is over already
             await self._tell(connection_id, "revoke", Revoke(actor=actor))
         try:
-            await self.wait_for(connection_id, *_REVOCABLE_NO_MORE, within=HEEDED_WITHIN)
-        except TimeoutError:
+            await self.wait_for(connection_id, *_NOT_REVOCABLE, within=HEEDED_WITHIN)
+        except (TimeoutError, Unreachable):
             raise Unreachable(
                 "the revocation is recorded and not lost, but no worker has heeded it yet"
             ) from None
@@ -293,7 +310,13 @@ class ConnectionsClient:
 
     async def receipt(self, connection_id: UUID) -> Receipt:
         """What the end did at the provider and here; waits for it."""
-        return await self._messaging.result(connection_id)
+        try:
+            return await self._messaging.result(connection_id)
+        except (Conflict, NotFound):  # its workflow is gone, or was started again after the end
+            view = await self.view(connection_id)
+            if view.status is ConnectionStatus.DISCONNECTED and view.receipt is not None:
+                return view.receipt
+            raise
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -359,7 +382,7 @@ class ConnectionsClient:
         """Say what it means that there is no workflow to talk to."""
         try:
             yield
-        except NotFound:
+        except Gone:
             view = await self.view(connection_id)
             if view.status is ConnectionStatus.DISCONNECTED:
                 raise Conflict(ProviderConnectionError.CONNECTION_DISCONNECTED) from None

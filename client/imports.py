@@ -103,7 +103,7 @@ class Imports:
         staged_id = staged.id if staged else None
         try:
             await self._messaging.start(_start_of(command, connection_id, staged_id))
-        except Conflict:  # the same command has been given before: that one's credentials count
+        except Conflict:  # there is, or was, a connection of this id: what it is, is told below
             if staged is not None:
                 async with self._database.transaction() as session:
                     await staging.remove(session, staged.id)
@@ -128,7 +128,9 @@ class Imports:
         except Conflict as refused:
             return Failure(error=str(refused))
         except TimeoutError:
-            raise Unreachable("accepted, but no worker has taken it up yet") from None
+            raise Unreachable(
+                "the command is kept, and no worker could carry it out yet; its log says why"
+            ) from None
         finally:
             over.cancel()
 
@@ -175,6 +177,8 @@ def _given_before(command: ConnectProvider, row: ConnectionRow) -> Result[UUID, 
     """What there is to say of a connection of this id: the command's own, or another."""
     if (row.user_id, row.provider_slug) != (command.user_id, command.provider_slug):
         return Failure(error="another user or provider has a connection of this id")
+    if row.status == ConnectionStatus.PENDING:
+        return Failure(error="a connection of this id waits for its user's authorization")
     if row.status == ConnectionStatus.DISCONNECTED:
         return Failure(error=ProviderConnectionError.CONNECTION_DISCONNECTED)
     return Success(value=row.id)

@@ -30,7 +30,7 @@ AnswerT = TypeVar("AnswerT")
 
 UPDATE_TIMEOUT: Final = timedelta(seconds=90)
 DRAINING_PATIENCE_S: Final = 30
-"""Longer than anyone in the run that ends may wait for an answer there."""
+"""Longer than anyone waits for a fresh token in the run that ends; a call may take longer still."""
 DRAINING_PAUSE_S: Final = 0.25
 FRESH_BUCKET_S: Final = 10
 """Processes that want a newer token within the same so many seconds share one update."""

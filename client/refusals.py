@@ -30,6 +30,10 @@ from domain.errors import (
 )
 
 
+class Gone(NotFound):
+    """No workflow of this id lives; unlike what a workflow itself does not find."""
+
+
 class Draining(NotFresh):
     """The run is about to continue as new; the next one answers."""
 
@@ -62,7 +66,7 @@ def in_our_words(connection_id: UUID) -> Iterator[None]:
         raise translated(failed.cause) from None
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
-            raise NotFound(f"no workflow lives for connection {connection_id}") from None
+            raise Gone(f"no workflow lives for connection {connection_id}") from None
         raise Unreachable(f"Temporal does not answer ({error.status.name})") from None
 
 

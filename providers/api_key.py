@@ -8,6 +8,7 @@ bare 403 of a firewall, or an outage says nothing.
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import httpx
 
@@ -19,6 +20,13 @@ from providers.token_answers import parse_object
 from providers.transport import NoReply, Reply, get
 
 _PRINTABLE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+
+
+class KeyRefusal(NamedTuple):
+    """Why a key is not to be used; ``passes``: not now, and the key may be good all the same."""
+
+    message: str
+    passes: bool = False
 
 
 class ApiKey:
@@ -46,18 +54,19 @@ class ApiKey:
             outcome = Outcome.TRANSIENT
         return Answer(outcome, retry_after=retry_after, status=reply.status)
 
-    async def refusal_of(self, key: Secret, *, within: timedelta) -> str | None:
+    async def refusal_of(self, key: Secret, *, within: timedelta) -> KeyRefusal | None:
         """Why this key is not to be used, for the person who brings it; None if it is good."""
         if not _PRINTABLE.fullmatch(key.reveal()):
-            return "an API key is made of printable ASCII characters"
+            return KeyRefusal("an API key is made of printable ASCII characters")
         match (await self.verify(key, within=within)).outcome:
             case Outcome.VERIFIED:
                 return None
             case Outcome.KEY_REFUSED:
-                return f"{self.entry.name} does not take this API key"
+                return KeyRefusal(f"{self.entry.name} does not take this API key")
             case _:
                 name = self.entry.name
-                return f"{name} cannot say now whether this API key is good; try again later"
+                said = f"{name} cannot say now whether this API key is good; try again later"
+                return KeyRefusal(said, passes=True)
 
 
 def _refuses(reply: Reply) -> bool:

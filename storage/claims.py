@@ -6,7 +6,7 @@ short and renewed while the call runs, so that the successor of a killed process
 Every claim leaves a journal row; one without an outcome is evidence of a call whose end nobody saw.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -143,6 +143,15 @@ INSERT INTO refresh_journal (connection_id, generation, claim, kind, claimed_at)
 SELECT :connection_id, :generation, claim, :purpose, clock_timestamp() FROM claimed
 RETURNING claim, claimed_at
 """
+
+
+async def settle(
+    database: Database, orphan_id: UUID, receipts: Sequence[Mapping[str, object]]
+) -> None:
+    """Of these tokens nothing is left to be revoked: keep what became of them, and not them."""
+    async with database.transaction() as session:
+        orphan = await session.get_one(OrphanRow, orphan_id)
+        orphan.settled, orphan.sealed = [dict(receipt) for receipt in receipts], b""
 
 
 async def renew(database: Database, claim: Claim) -> bool:

@@ -24,7 +24,7 @@ from domain.events import (
     ProviderTokenRefreshSucceeded,
 )
 from domain.standing import end_of_grant
-from domain.status import ConnectionStatus
+from domain.status import ConnectionStatus, StatusReason
 from storage import attempts, events
 from storage.attempts import AttemptStatus
 from storage.claims import Purpose, orphans
@@ -95,6 +95,7 @@ async def commit(
     if not wins:
         if current.claim == envelope.claim:
             current.lease_until = LAPSED
+        await _fail_attempt(session, envelope, at)
         return await _keep_as_orphan(session, envelope, at)
     if envelope.purpose is Purpose.AUTHORIZATION:
         await _keep_superseded(session, current, envelope.claim, at)
@@ -115,6 +116,22 @@ async def _finish_attempt(session: AsyncSession, envelope: Envelope, at: datetim
     attempts.finish(attempt, AttemptStatus.SUCCEEDED, None, at)
     attempt.generation = envelope.generation
     return True
+
+
+async def _fail_attempt(session: AsyncSession, envelope: Envelope, at: datetime) -> None:
+    if envelope.attempt_id is None:
+        return
+    attempt = await attempts.get(session, envelope.attempt_id, lock=True)
+    if attempt.finished_at is None:
+        attempts.finish(attempt, AttemptStatus.FAILED, reason_lost(envelope), at)
+
+
+def reason_lost(envelope: Envelope) -> StatusReason:
+    """Why an authorization came to nothing whose tokens did not count."""
+    return _R.EXCHANGE_INTERRUPTED if envelope.usable else _R.UNUSABLE_ANSWER
+
+
+_R = StatusReason
 
 
 def replace(current: CredentialsRow, envelope: Envelope, at: datetime) -> None:
@@ -220,7 +237,8 @@ async def _journal(session: AsyncSession, envelope: Envelope, outcome: Committed
 async def holds_secrets(session: AsyncSession, connection_id: UUID) -> bool:
     """Whether tokens are stored, whatever the connection knows of them."""
     held = await credentials_of(session, connection_id)
-    return held.sealed is not None or bool(await orphans(session, connection_id))
+    late = await orphans(session, connection_id)
+    return held.sealed is not None or any(orphan.settled is None for orphan in late)
 
 
 def to_stored(deadlines: Iterable[Deadline]) -> list[dict[str, str]]:

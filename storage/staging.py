@@ -99,10 +99,11 @@ def command_of(row: StagedRow) -> ConnectProvider:
 async def used(session: AsyncSession, row: StagedRow, generation: int) -> None:
     """A key has become this generation: remember that, and nothing of what was staged."""
     row.generation, row.sealed = generation, b""
-    others = delete(StagedRow).where(
-        col(StagedRow.connection_id) == row.connection_id, col(StagedRow.id) != row.id
+    used_before = delete(StagedRow).where(
+        col(StagedRow.connection_id) == row.connection_id,
+        col(StagedRow.generation) < generation,
     )
-    await session.exec(others)
+    await session.exec(used_before)
 
 
 async def remove(session: AsyncSession, staged_id: UUID) -> None:
@@ -110,8 +111,14 @@ async def remove(session: AsyncSession, staged_id: UUID) -> None:
     await session.exec(delete(StagedRow).where(col(StagedRow.id) == staged_id))
 
 
+async def is_any(session: AsyncSession, connection_id: UUID) -> bool:
+    """Whether something is staged for a connection."""
+    query = select(StagedRow.id).where(StagedRow.connection_id == connection_id).limit(1)
+    return (await session.exec(query)).first() is not None
+
+
 async def clear(session: AsyncSession, connection_id: UUID) -> None:
-    """Destroy all that was staged for a connection: it has been born, or is not to be."""
+    """Destroy all that was staged for a connection: it has been born."""
     await session.exec(delete(StagedRow).where(col(StagedRow.connection_id) == connection_id))
 
 

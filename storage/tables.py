@@ -158,7 +158,10 @@ class JournalRow(SQLModel, table=True):
 
 
 class OrphanRow(SQLModel, table=True):
-    """Tokens whose commit lost the comparison: sealed, kept to be tried or revoked."""
+    """Tokens that are not in use: sealed, kept to be tried or revoked.
+
+    Their commit lost the comparison, or a new authorization has taken their place.
+    """
 
     __tablename__ = "orphans"
     __table_args__ = (UniqueConstraint("connection_id", "claim"),)
@@ -166,11 +169,13 @@ class OrphanRow(SQLModel, table=True):
     id: UUID = Field(primary_key=True)
     connection_id: UUID = Field(foreign_key="connections.id")
     generation: int = Field(sa_type=BigInteger)
-    """The generation they were meant to become."""
+    """The generation they were meant to become, or were."""
     purpose: str
     claim: int = Field(sa_type=BigInteger)
     data_key_id: UUID
     sealed: bytes
+    settled: list[dict[str, object]] | None = Field(default=None, sa_column=Column(JSONB))
+    """What became of each token at the provider, once nothing of them is left to be revoked."""
     created_at: datetime = instant(nullable=False)
 
 

@@ -50,7 +50,9 @@ class Answers(Waiting):
     async def _authenticated(self, result: Authenticated, job: deeds.Job) -> None:
         if result.envelope is not None:
             result = Authenticated.of(await deeds.store(result.envelope))
-        stands = self.life.is_newer(result.standing) or self.life.status is ConnectionStatus.ACTIVE
+        # In PENDING it can only be its own: a life that was lost in between is taken up with it.
+        live = self.life.status in {ConnectionStatus.ACTIVE, ConnectionStatus.PENDING}
+        stands = result.standing is not None and (live or self.life.is_newer(result.standing))
         if result.reason is None and not stands:
             # An answer given before: it brought what the connection has lost since.
             job.refuse("this authorization has been used before; begin anew")
@@ -60,8 +62,9 @@ class Answers(Waiting):
         job.answer(self.life.view, reason)
 
     async def _revoked_at_provider(self, result: RevokedAtProvider) -> None:
-        self.life.receipt = result.tokens
-        if result.settled or not self.life.postpone_revocation(workflow.now(), result.retry_after):
+        if result.asked:
+            self.life.receipt = result.tokens
+        if result.settled or not self.life.postpone_revocation(result, workflow.now()):
             self.life.revocation_is_over()
             if self.life.ending is None:
                 await self._shred()
@@ -71,7 +74,7 @@ class Answers(Waiting):
         if job.ask is not None:
             job.ask.fail_with(error)
         elif job.revokes:
-            await self._revoked_at_provider(RevokedAtProvider(settled=False))
+            await self._revoked_at_provider(RevokedAtProvider(settled=False, asked=False))
         elif self.life.status is ConnectionStatus.ACTIVE:
             self.life.struggle(Refreshed(outcome=Outcome.UNAVAILABLE), workflow.now())
 

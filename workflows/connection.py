@@ -62,7 +62,8 @@ class ConnectionWorkflow(Answers):
             await self._wait()
             await self._heed()
             await self._conclude()
-            await self._reading.conclude(self.life)
+            if await self._reading.conclude(self.life):
+                self._hear(Disconnect())  # the row knows before the signal has come
             match self.life.status:
                 case _ if self.life.ending is not None:
                     await self._end(self.life.ending)

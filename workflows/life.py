@@ -1,7 +1,7 @@
 """The state of a connection's life between two events: what is carried when it continues as new.
 
 Plain data and pure functions of the clock handed in; everything that waits or acts is in
-``workflows.connection``.
+``workflows.connection`` and the pages beside it.
 """
 
 from datetime import datetime, timedelta
@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from activities.payloads import Adopted, Authenticated, Refreshed, Synced
+from activities.payloads import Adopted, Authenticated, Refreshed, RevokedAtProvider, Synced
 from domain.credentials import CredentialType
 from domain.outcomes import Outcome
 from domain.patience import REVOCATION_PATIENCE, given_up_at
@@ -77,7 +77,8 @@ class Life(BaseModel):
         life.settle_in(now - adopted.age)
         if adopted.view.ending:
             life.ending = StatusReason.USER_DISCONNECTED
-        if life.holds_secrets and (adopted.view.ending or life.status is _S.REVOKED):
+        unwanted = life.status in {_S.REVOKED, _S.FAILED}
+        if life.holds_secrets and (adopted.view.ending or unwanted):
             life.begin_revocation(now)
         return life
 
@@ -205,7 +206,10 @@ class Life(BaseModel):
         if result.sync is not None:
             self.show(sync=result.sync)
         if result.outcome is SyncOutcome.STOPPED:
-            return  # by an end, or by a new beginning, which has set its own time
+            # By an end, or by a new beginning that has set its own time; if not, not at once again.
+            if self.sync_at is not None and self.sync_at <= now:
+                self.sync_at = now + retry_delay(self.view.connection_id, UNAVAILABLE_AS_IF)
+            return
         self.sync_at = now + (result.next_in or DAY)  # in a day an entry may read again
         if result.outcome is SyncOutcome.UNAVAILABLE:
             self.sync_at = now + retry_delay(self.view.connection_id, UNAVAILABLE_AS_IF)
@@ -253,15 +257,21 @@ class Life(BaseModel):
             self.revocation = Revocation(since=now, next_at=now)
             self.show(revoking=Revoking(since=now, until=now + REVOCATION_PATIENCE))
 
-    def postpone_revocation(self, now: datetime, retry_after: timedelta | None) -> bool:
+    def postpone_revocation(self, result: RevokedAtProvider, now: datetime) -> bool:
         """The provider has not confirmed yet: when to ask again. False if patience has ended."""
         under_way = self.revocation
-        if under_way is None or under_way.last_try:
+        if under_way is None:
+            return False
+        if not result.asked:
+            # Our own trouble: no try, and no reason to give up.
+            under_way.next_at = now + retry_delay(self.view.connection_id, UNAVAILABLE_AS_IF)
+            return True
+        if under_way.last_try:
             return False
         if now - under_way.since >= REVOCATION_PATIENCE:
             return False
         under_way.tries += 1
-        delay = retry_delay(self.view.connection_id, under_way.tries, retry_after)
+        delay = retry_delay(self.view.connection_id, under_way.tries, result.retry_after)
         under_way.next_at = now + delay
         until = under_way.since + REVOCATION_PATIENCE
         self.show(revoking=Revoking(since=under_way.since, until=until, tries=under_way.tries))

@@ -48,10 +48,10 @@ class Reading:
         if self._handle is not None and not self._handle.done():
             self._handle.cancel()
 
-    async def conclude(self, life: Life) -> None:
-        """Write into the life what an ended reading brought."""
+    async def conclude(self, life: Life) -> bool:
+        """Write into the life what an ended reading brought; whether it found the end asked for."""
         if self._handle is None or not self._handle.done():
-            return
+            return False
         handle, self._handle = self._handle, None
         try:
             result = await handle
@@ -59,3 +59,4 @@ class Reading:
             # Stopped, or lost for reasons of our own: what it had stored stays.
             result = Synced(outcome=SyncOutcome.UNAVAILABLE)
         life.after_sync(result, workflow.now())
+        return result.ended

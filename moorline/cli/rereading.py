@@ -58,7 +58,6 @@ class Rereading:
         try:
             async with asyncio.timeout(WITHIN_S):
                 while not await self._has_ended():
-                    _check(await self.client.view(self.connection_id))
                     progress(f"reading ({asyncio.get_running_loop().time() - began:.0f} s)")
                     await asyncio.sleep(POLL_S)
         except TimeoutError:
@@ -69,6 +68,8 @@ class Rereading:
         return await self.client.view(self.connection_id)
 
     async def _has_ended(self) -> bool:
+        # First: a connection that has left ACTIVE is not read, though its number moves on then.
+        _check(await self.client.view(self.connection_id))
         row = await _latest(self.database, self.connection_id)
         if row is None or row.number <= self.after or row.finished_at is None:
             return False

@@ -85,15 +85,16 @@ class Examination:
             return
         opens = await self._check("histories", histories(client, self._codec, found))
         self._fix = self._fix and opens  # nobody could read what we would start
-        healthy = await self._check("connections", lives(living, found, messaging, fix=self._fix))
-        await self._check("task queue", elsewhere(found, client, settings.task_queue))
-        if healthy and opens and self._worked:
-            await self._check("answers", answer(client, self._codec, found))
         database = Database(settings.database_url.get_secret_value())
         try:
+            told = lives(living, found, database, messaging, fix=self._fix)
+            healthy = await self._check("connections", told)
             await self._check("imports", imports(database, messaging, fix=self._fix))
         finally:
             await database.close()
+        await self._check("task queue", elsewhere(found, client, settings.task_queue))
+        if healthy and opens and self._worked:
+            await self._check("answers", answer(client, self._codec, found))
 
     async def _examine_temporal(self, client: Client, settings: TemporalSettings) -> None:
         await self._check("search attributes", temporal.attributes(client))

@@ -88,7 +88,12 @@ async def imports(database: Database, messaging: Messaging, *, fix: bool) -> Asy
 
 
 async def lives(
-    living: Unfinished, found: Sequence[Found], messaging: Messaging, *, fix: bool
+    living: Unfinished,
+    found: Sequence[Found],
+    database: Database,
+    messaging: Messaging,
+    *,
+    fix: bool,
 ) -> AsyncIterator[Finding]:
     """Find whose workflow is gone, and who stands still; ``fix``: start again what is gone."""
     gone = [each.view for each in found if not each.lives]
@@ -97,7 +102,7 @@ async def lives(
         said = f"only the newest {MOST_OF_A_STATUS} of a status were looked at"
         yield warn("connections", said, "`moorline doctor --fix` looks at all of them")
     if gone and fix:
-        yield await _started_again(messaging, gone)
+        yield await _started_again(database, messaging, gone)
     elif gone:
         said = f"{len(gone)} of {len(found)} have lost their workflow: {_named(gone)}"
         yield bad("connections", said, "run `moorline doctor --fix`")
@@ -106,7 +111,13 @@ async def lives(
             f"{len(stuck)} of {len(found)} stand still, their workflow task fails again and again: "
         )
         yield bad("connections", said + _named(stuck), STUCK)
-    if not gone and not stuck:
+    failing = [each for each in found if each.lives and each.fails_at is not None]
+    if failing:
+        at = ", ".join(sorted({str(each.fails_at) for each in failing}))
+        said = f"{len(failing)} of {len(found)} cannot go on: {at} fails again and again: "
+        mend = "the worker's log and the pending activities in the web UI say why; mend that"
+        yield bad("connections", said + _named([each.view for each in failing]), mend)
+    if not gone and not stuck and not failing:
         yield ok("connections", f"each of {len(found)} has its workflow, and none stands still")
 
 
@@ -132,9 +143,15 @@ def _named(some: Sequence[ConnectionView]) -> str:
     return ", ".join(str(view.connection_id) for view in some[:NAMED]) + more
 
 
-async def _started_again(messaging: Messaging, gone: Sequence[ConnectionView]) -> Finding:
+async def _started_again(
+    database: Database, messaging: Messaging, gone: Sequence[ConnectionView]
+) -> Finding:
     started = 0
-    for view in gone:
+    for listed in gone:
+        async with database.transaction() as session:
+            view = await views.get(session, listed.connection_id)
+        if view.status is ConnectionStatus.DISCONNECTED:
+            continue  # it came to its end while we were looking
         start = StartConnection(
             connection_id=view.connection_id,
             user_id=view.user_id,

@@ -1,10 +1,11 @@
 """The workflow of each connection: whether it lives, goes on, and where its worker must be."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -12,6 +13,7 @@ from domain.view import ConnectionView
 from workflows.names import workflow_id
 
 AT_ONCE: Final = 20
+MANY_ATTEMPTS: Final = 8
 UNKNOWN_STATUS: Final = "is not a valid WorkflowExecutionStatus"
 """The SDK cannot read the status of a paused workflow, which lives all the same."""
 
@@ -24,6 +26,8 @@ class Found:
     lives: bool
     failures: int = 0
     """How many times its workflow task has failed in a row: while it does, nothing goes on."""
+    fails_at: str | None = None
+    """The activity that it cannot go on without and that has failed again and again."""
     task_queue: str | None = None
 
 
@@ -54,5 +58,14 @@ async def _found(client: Client, view: ConnectionView) -> Found:
         view,
         lives=described.status is WorkflowExecutionStatus.RUNNING,
         failures=max(0, task.attempt - 1),
+        fails_at=_fails_at(described.raw_description.pending_activities),
         task_queue=described.task_queue,
     )
+
+
+def _fails_at(pending: Iterable[PendingActivityInfo]) -> str | None:
+    """A minute or more of failing; the shorter outages of a database are nobody's business."""
+    for each in pending:
+        if each.attempt > MANY_ATTEMPTS:
+            return each.activity_type.name
+    return None

@@ -39,7 +39,15 @@ async def connected(world: World) -> tuple[UUID, NewKey]:
 async def verify(
     world: World, connection: tuple[UUID, NewKey], answer: dict[str, JsonValue] | None = GOOD
 ) -> Refreshed:
-    """Verify once, while the provider answers like this."""
+    """Verify once, when it is due, while the provider answers like this."""
+    await world.damage("UPDATE connections SET retry_at = clock_timestamp()")
+    return await verify_early(world, connection, answer)
+
+
+async def verify_early(
+    world: World, connection: tuple[UUID, NewKey], answer: dict[str, JsonValue] | None = GOOD
+) -> Refreshed:
+    """Verify once, though it may not be due yet."""
     connection_id, made = connection
     if answer is not None:
         fields = {name: value for name, value in answer.items() if name != "kind"}
@@ -90,6 +98,19 @@ async def test_a_refused_key_is_tried_again_after_a_quarter_of_an_hour(keyed: Wo
     connection = await connected(keyed)
     for _ in range(2):
         assert (await verify(keyed, connection, REFUSED)).retry_in == AGAIN
+
+
+async def test_a_refusal_before_it_is_due_is_the_same_refusal_and_not_another(
+    keyed: World,
+) -> None:
+    connection = await connected(keyed)
+    assert (await verify(keyed, connection, REFUSED)).failures == 1
+    for _ in range(3):
+        early = await verify_early(keyed, connection, REFUSED)
+        assert (early.reason, early.failures) == (None, 1)
+        assert early.retry_in is not None
+        assert timedelta(0) < early.retry_in < AGAIN
+    assert (await verify(keyed, connection, REFUSED)).failures == 2
 
 
 async def test_a_provider_that_is_away_is_asked_again_less_and_less_often(keyed: World) -> None:

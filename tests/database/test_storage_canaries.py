@@ -8,12 +8,16 @@ from uuid import uuid4
 from domain.credentials import CredentialType, ProviderCredentials
 from domain.secret import Secret
 from storage import attempts, staging
+from storage.database import run
 from tests.stored import AT, Stored
 
 
 async def files_with(stored: Stored, *canaries: str) -> set[str]:
     """Which of the server's files hold one of these, once everything has been written out."""
-    await stored.change("CHECKPOINT")
+    patient = stored.database.without_statement_timeout()  # the disk may be busy
+    async with patient.transaction() as session:
+        await run(session, "CHECKPOINT", {})
+    await patient.close()
     folder = Path(await stored.value("SHOW data_directory"))
     found = set()
     for file in [file for file in folder.parent.rglob("*") if file.is_file()]:

@@ -189,3 +189,20 @@ async def test_once_kept_an_outage_of_the_database_only_delays(world: World) -> 
     async with world.working():
         assert await giving == Success(value=connection_id)
     assert (await world.connections.view(connection_id)).status is ConnectionStatus.ACTIVE
+
+
+async def test_bug_an_import_onto_a_pending_connection_was_called_done(living: World) -> None:
+    begun = await living.connections.connect(living.slug, living.user_id)
+    command = await living.command(begun.connection_id)
+    result = await living.connections.connect_provider(command, begun.connection_id)
+    assert isinstance(result, Failure)
+    assert "waits for its user" in result.error
+
+
+async def test_tokens_without_an_access_token_are_no_credentials(living: World) -> None:
+    connection_id = uuid4()
+    sealed = await living.connections.seal(connection_id, {"refresh_token": Secret("mlcanary-x")})
+    command = replace(await living.command(uuid4()), credentials=sealed)
+    result = await living.connections.connect_provider(command, connection_id)
+    assert result == Failure(error=ConnectProviderError.INVALID_CREDENTIALS)
+    await assert_nothing_is_kept(living, connection_id)

@@ -1,5 +1,6 @@
 """Another API key in the place of one: only what was kept for it, only if the provider takes it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -21,7 +22,7 @@ from domain.secret import Secret
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView
 from storage.database import run
-from tests.world import Servers, World, new_world, write_broker
+from tests.world import Servers, World, new_world, until, write_broker
 from workflows.names import workflow_id
 
 BROKER = "broker"
@@ -172,3 +173,54 @@ async def test_bug_asking_three_times_at_once_gave_a_key_up(keyed: World) -> Non
     answers = [await ActivityEnvironment().run(verify, request) for _ in range(3)]
     assert [answer.failures for answer in answers] == [1, 1, 1]
     assert [answer.reason for answer in answers] == [None, None, None]
+
+
+async def test_bug_of_two_keys_at_once_the_second_was_destroyed(keyed: World) -> None:
+    view, _ = await connected(keyed)
+    other = await keyed.sandbox.new_key()
+    both = await asyncio.gather(
+        *(keyed.connections.supply_key(view.connection_id, Secret(other.api_key)) for _ in "ab")
+    )
+    assert sorted(each.generation for each in both) == [2, 3]
+
+
+async def test_bug_a_key_that_was_replaced_unseen_was_never_verified(hurried: World) -> None:
+    """The answer of the replacement was lost, and each verification was of the old generation."""
+    view, _ = await connected(hurried)
+    other = await hurried.sandbox.new_key()
+    imports = Imports(hurried.messaging, hurried.database, hurried.vault)
+    staged_id = await imports.keep(view.connection_id, Secret(other.api_key))
+    request = ReplaceApiKey(connection_id=view.connection_id, staged_id=staged_id)
+    await hurried.perform(KeyReplacement(hurried.resources).replace_api_key, request)
+    handle = hurried.temporal.get_workflow_handle(workflow_id(view.connection_id))
+
+    async def is_known() -> bool:
+        shown = await handle.query("view", result_type=ConnectionView)
+        return bool(shown.generation == 2 and shown.trouble is None)
+
+    await until(is_known)
+    await hurried.sandbox.revoke_key(other.key_id)
+    await hurried.becomes(view.connection_id, ConnectionStatus.EXPIRED)
+
+
+async def test_bug_a_key_that_could_not_be_verified_for_a_moment_was_spoilt_for_ever(
+    keyed: World,
+) -> None:
+    made, connection_id = await keyed.sandbox.new_key(), uuid4()
+    command = await command_of(keyed, connection_id, made.api_key)
+    await keyed.sandbox.plant("api", "status", grant_id=made.key_id, status=503)
+    refused = await keyed.connections.connect_provider(command, connection_id)
+    assert isinstance(refused, Failure)
+    assert "try again later" in refused.error
+    again = await keyed.connections.connect_provider(command, connection_id)
+    assert again == Success(value=connection_id)
+
+
+async def test_a_new_key_waits_for_the_revocation_that_shreds(keyed: World) -> None:
+    view, _ = await connected(keyed)
+    handle = keyed.temporal.get_workflow_handle(workflow_id(view.connection_id))
+    await handle.signal("revoke")
+    await keyed.becomes(view.connection_id, ConnectionStatus.REVOKED)
+    other = await keyed.sandbox.new_key()
+    supplied = await keyed.connections.supply_key(view.connection_id, Secret(other.api_key))
+    assert supplied.status is ConnectionStatus.ACTIVE

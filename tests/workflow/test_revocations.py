@@ -1,17 +1,25 @@
 """Telling the provider: nothing of ours that is missing or broken counts as having told it."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
+from activities.authenticate import Authentication
+from activities.holding import Holding, boottime
+from activities.payloads import Authenticate
+from domain.errors import Conflict
 from domain.explanation import explain
 from domain.outcomes import Revocation
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView
+from storage.claims import Claim, Purpose, take
 from storage.database import now, run
 from tests.world import Servers, World, new_world, until
+from workflows.messages import StartConnection
 
 SECRET = "MOORLINE_TEST_CLIENT_SECRET"
 
@@ -113,3 +121,66 @@ async def test_a_revoke_that_is_answered_has_been_stored(living: World) -> None:
     await living.connections.revoke(view.connection_id)
     assert (await living.connections.view(view.connection_id)).status is ConnectionStatus.REVOKED
     await living.connections.revoke(view.connection_id)
+
+
+async def test_bug_so_many_grants_that_no_try_came_to_the_last_were_never_all_revoked(
+    living: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = await living.connected()
+    for _ in range(4):
+        await living.connections.authorize(await living.received_again(view.connection_id))
+    monkeypatch.setattr("activities.holding.CALL_DEADLINE", timedelta(seconds=3))
+    await living.plant("revoke", "delay", seconds=0.7, times=None)
+    await living.connections.disconnect(view.connection_id)
+    receipt = await asyncio.wait_for(living.connections.receipt(view.connection_id), 60)
+    assert [grant.revoked_by for grant in await living.grants()] == 5 * ["client"]
+    assert len(receipt.tokens) == 10
+    assert {token.result for token in receipt.tokens} == {Revocation.REVOKED}
+
+
+async def test_bug_a_last_try_that_came_to_no_asking_shredded_what_lived(
+    living: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The claim was held by another; that is our own trouble, and no try."""
+    monkeypatch.setattr("activities.holding.CLAIM_PATIENCE", timedelta(seconds=1))
+    view = await living.connected()
+    claim = await take(living.database, view.connection_id, Purpose.AUTHORIZATION)
+    assert isinstance(claim, Claim)
+    holding = asyncio.create_task(Holding(claim, boottime()).keep(living.database))
+    await living.connections.revoke(view.connection_id)
+    begun = asyncio.create_task(living.connections.begin_authorization(view.connection_id))
+    await asyncio.wait([begun], timeout=3)
+    assert not begun.done()
+    assert (await living.connections.view(view.connection_id)).receipt is None
+    holding.cancel()
+    await begun
+    assert (await living.grant()).revoked_by == "client"
+
+
+async def test_bug_tokens_of_a_failed_authorization_lived_on_when_its_answer_was_lost(
+    living: World,
+) -> None:
+    begun = await living.connections.connect(living.slug, living.user_id)
+    received = await living.connections.receive_redirect(await living.consent(begun))
+    await living.plant("token", "answer", patch={"token_type": "mac"})
+    question = Authenticate(connection_id=begun.connection_id, attempt_id=begun.attempt_id)
+    await living.perform(Authentication(living.resources).authenticate, question)
+    with pytest.raises(Conflict, match="could not be used"):
+        await living.connections.authorize(received)
+
+    async def is_revoked() -> bool:
+        return (await living.grant()).revoked_by == "client"
+
+    await until(is_revoked)
+
+
+async def test_a_receipt_is_there_also_where_the_workflow_is_not(living: World) -> None:
+    """Bug: a workflow that was started once more after the end took the receipt away."""
+    view = await living.connected()
+    await living.connections.disconnect(view.connection_id)
+    receipt = await living.connections.receipt(view.connection_id)
+    start = StartConnection(
+        connection_id=view.connection_id, user_id=view.user_id, provider_slug=view.provider_slug
+    )
+    await living.messaging.start(start, again=True)
+    assert await living.connections.receipt(view.connection_id) == receipt

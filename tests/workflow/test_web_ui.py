@@ -92,6 +92,17 @@ async def test_the_page_of_a_revoked_connection_says_what_became_of_its_tokens(
     assert "refresh token: revoked; access token: revoked" in text
 
 
+async def test_the_page_of_a_disconnected_connection_says_that_it_is_over(
+    living: World,
+) -> None:
+    view = await living.connected()
+    await living.connections.disconnect(view.connection_id)
+    await living.becomes(view.connection_id, ConnectionStatus.DISCONNECTED)
+    text = await shown(living, view.connection_id, "DISCONNECTED since", "this connection is over")
+    assert "refresh token: revoked; access token: revoked" in text
+    assert text.endswith("Nobody has to do anything.")
+
+
 async def test_the_page_is_closed_to_whoever_has_not_the_keys(living: World) -> None:
     view = await living.connected()
     await living.connections.rename(view.connection_id, "my secret hobby")
