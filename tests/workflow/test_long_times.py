@@ -77,7 +77,7 @@ async def ages(servers: Servers, tmp_path: Path) -> AsyncIterator[Ages]:
 async def aging(servers: Servers, folder: Path, **entry: JsonValue) -> AsyncIterator[Ages]:
     """A world on a server that skips time; ``entry`` changes what is known of its provider."""
     async with new_world(servers, folder, entry=entry) as world, await skipping(world) as skips:
-        # Nothing is killed here: an eighth of the time would be spent waiting for the disk.
+        # Nothing is killed here: a fourteenth of the time would be spent waiting for the disk.
         async with administrator(servers) as admin:
             name = world.database.engine.url.database
             await admin.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
