@@ -16,6 +16,7 @@ from domain.status import ConnectionStatus, may_become
 
 MAX_SLUG = 50
 MAX_ALIAS = 100
+TICK = timedelta(seconds=1)
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 """What no PostgreSQL text can hold: NUL, and half of a surrogate pair."""
 
@@ -150,12 +151,19 @@ class ProviderConnection:
         return Success(value=None)
 
     def _touch(self, at: datetime | None) -> datetime:
-        moment = at or _now()
-        if at is None and moment == self.updated_at:
-            # Two changes within one tick of the clock still move updated_at, as it promises.
-            moment += timedelta(microseconds=1)
-        self.updated_at = moment
-        return moment
+        self.updated_at = at or _later_than(self.updated_at)
+        return self.updated_at
+
+
+def _later_than(before: datetime) -> datetime:
+    """Now, but later: changes within one tick of the clock still move ``updated_at``.
+
+    Also after a clock that was set back a little; a lot, and it is the clock that is believed.
+    """
+    moment = _now()
+    if before.tzinfo is not None and timedelta(0) <= before - moment < TICK:
+        return before + timedelta(microseconds=1)
+    return moment
 
 
 def provider_id_of(slug: str) -> UUID:

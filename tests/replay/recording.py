@@ -18,7 +18,7 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from tests.replay.scenarios import READS_DATA, SCENARIOS, Scenario
-from tests.world import Servers, World, data_of, new_world, servers_up
+from tests.world import Servers, World, data_of, new_world, servers_up, write_broker
 from workflows.names import workflow_id
 
 HISTORIES: Final = Path(__file__).parent / "histories"
@@ -50,6 +50,8 @@ def recorded(histories: Path, scenario: Scenario) -> list[Path]:
 async def record(servers: Servers, scenario: Scenario, folder: Path, histories: Path) -> list[Path]:
     """Live one scenario, in the clear; the files it is in."""
     entry = data_of(servers) if scenario in READS_DATA else None
+    url = servers.sandbox.base_url
+    write_broker(folder, url, verify_every_s=1, refused_again_after_s=1)
     async with (
         new_world(servers, folder, entry=entry, encrypted=False) as world,
         world.working(),

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from client.connections import Connecting
+from domain.secret import Secret
 from domain.status import ConnectionStatus
 from tests.world import World, until
 from workflows.names import workflow_id
@@ -155,6 +156,18 @@ async def tokens_kept_by_temporal(world: World) -> UUID:
     return view.connection_id
 
 
+async def key_deleted_and_replaced(world: World) -> UUID:
+    """By API key: deleted by its user, given up after refusals, another in its place, the end."""
+    connection_id, made = await world.connected_by_key()
+    await world.sandbox.revoke_key(made.key_id)
+    await world.becomes(connection_id, ConnectionStatus.EXPIRED)
+    another = await world.sandbox.new_key()
+    await world.connections.supply_key(connection_id, Secret(another.api_key))
+    await world.connections.disconnect(connection_id)
+    await world.becomes(connection_id, ConnectionStatus.DISCONNECTED)
+    return connection_id
+
+
 async def refused(world: World) -> UUID:
     """A provider nobody knows."""
     connection = UUID(int=int.from_bytes(world.user_id.bytes))
@@ -200,6 +213,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     continued_as_new,
     revoked_while_authorizing,
     tokens_kept_by_temporal,
+    key_deleted_and_replaced,
     refused,
 )
 

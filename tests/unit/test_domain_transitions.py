@@ -182,6 +182,15 @@ def test_a_sync_is_recorded_and_changes_nothing_else() -> None:
     assert subject.last_sync_at == subject.updated_at > AT
 
 
+def test_bug_many_changes_within_one_tick_of_the_clock_moved_updated_at_back() -> None:
+    subject = connection(S.ACTIVE)
+    subject.updated_at = before = datetime.now(UTC) + timedelta(milliseconds=500)
+    for _ in range(3):
+        subject.record_sync()
+        assert subject.updated_at > before
+        before = subject.updated_at
+
+
 def test_two_changes_within_one_tick_of_the_clock_still_move_updated_at() -> None:
     subject = connection(S.ACTIVE)
     for _ in range(1000):
