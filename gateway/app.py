@@ -1,45 +1,44 @@
 """The gateway as one ASGI application, handed all it needs."""
 
-from collections.abc import Collection
-
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from client.codec import EncryptionCodec
+from client.connections import ConnectionsClient
 from gateway.codec import codec_routes
-
-LOOPBACK = ("127.0.0.1", "localhost")
+from gateway.health import health_routes
+from gateway.options import Options
+from gateway.problems import add_problems
+from storage.database import Database
 
 
 def create_app(
-    codec: EncryptionCodec,
-    *,
-    ui_origins: Collection[str],
-    namespaces: Collection[str],
-    hosts: Collection[str] = LOOPBACK,
+    connections: ConnectionsClient, codec: EncryptionCodec, database: Database, options: Options
 ) -> FastAPI:
-    """The gateway.
+    """The gateway. It keeps nothing: any number of them can work side by side.
 
     Args:
         codec: decodes for the web UI; must know no workflow.
-        ui_origins: where the web UI is served from; no other page may read an answer.
-        namespaces: those whose payloads are decoded.
-        hosts: names it is called by; others are turned away (DNS rebinding).
+        database: where callers, their users on the way, and what is read are.
     """
-    app = FastAPI(title="Moorline gateway", docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(codec_routes(codec, namespaces))
-
-    @app.get("/healthz")
-    async def healthz() -> dict[str, str]:
-        return {"status": "ok"}
-
+    app = FastAPI(
+        title="Moorline",
+        summary="Durable connections to data providers.",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/v1/openapi.json",
+    )
+    add_problems(app)
+    app.include_router(health_routes(database))
+    app.include_router(codec_routes(codec, database, options))
     app.add_middleware(
         CORSMiddleware,
-        allow_origins=list(ui_origins),
+        allow_origins=list(options.ui_origins),
         allow_methods=["POST"],
         allow_headers=["content-type", "x-namespace", "authorization", "authorization-extras"],
         allow_credentials=True,
     )
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=options.hosts)
     return app

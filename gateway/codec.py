@@ -1,41 +1,61 @@
 """The codec endpoint: lets Temporal's web UI and command line show payloads in the clear.
 
-Whoever may call it may read what workflows were told, so it listens on loopback, answers the web
-UI's origin only, and knows its namespaces. There is no secret to be had: none is in a payload, and
-the one exception (a sealed envelope) is sealed by a key that is not here.
+Whoever may call it may read what workflows were told: an operator with an API key, or the web UI
+of a development stack, which can hold no key and is told an address that nobody else knows. It
+answers the web UI's origin only and knows its namespaces. There is no secret to be had: none is in
+a payload, and the one exception (a sealed envelope) is sealed by a key that is not used here.
 """
 
-from collections.abc import Collection
+import hmac
 from typing import Annotated
 
-from fastapi import APIRouter, Header, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, Header, HTTPException, Request, Response
 from google.protobuf.json_format import MessageToJson, Parse, ParseError
 from temporalio.api.common.v1 import Payload, Payloads
 
 from client.codec import EncryptionCodec
 from domain.errors import StorageFault
+from domain.roles import Role
+from gateway.options import Options
+from gateway.security import guard
+from storage.database import Database
 
 LONGEST_BODY = 8 << 20
 MOST_PAYLOADS = 5_000
 
 
-def codec_routes(codec: EncryptionCodec, namespaces: Collection[str]) -> APIRouter:
-    """``POST /decode`` and ``POST /encode`` as Temporal's tools speak them."""
-    router = APIRouter(tags=["codec"])
+def codec_routes(codec: EncryptionCodec, database: Database, options: Options) -> APIRouter:
+    """``decode`` and ``encode`` as Temporal's tools speak them, for operators and for the web UI.
 
-    @router.post("/decode")
+    ``/codec`` asks for an API key; ``/codec/{token}`` is there where a token is set.
+    """
+    router = APIRouter(tags=["codec"], include_in_schema=False)
+    operators = guard(database, Role.ADMIN)
+
+    async def known(token: str) -> None:
+        expected = options.codec_token
+        if expected is None or not hmac.compare_digest(
+            token.encode(errors="replace"), expected.reveal().encode()
+        ):
+            raise HTTPException(404)
+
     async def decode(request: Request, x_namespace: Annotated[str, Header()]) -> Response:
         """Decrypt; a payload that does not open is returned as it came."""
         payloads = await _payloads(request, x_namespace)
         return _answer([await _decoded(codec, payload) for payload in payloads])
 
-    @router.post("/encode")
     async def encode(request: Request, x_namespace: Annotated[str, Header()]) -> Response:
         """Encrypt what a person types into the command line. Bound to no workflow."""
         return _answer(await codec.encode(await _payloads(request, x_namespace)))
 
+    for prefix, allowed in (("/codec", operators), ("/codec/{token}", known)):
+        for name, route in (("decode", decode), ("encode", encode)):
+            router.add_api_route(
+                f"{prefix}/{name}", route, methods=["POST"], dependencies=[Depends(allowed)]
+            )
+
     async def _payloads(request: Request, namespace: str) -> list[Payload]:
-        if namespace not in namespaces:
+        if namespace not in options.namespaces:
             raise HTTPException(403, "unknown namespace")
         if request.headers.get("content-type", "").partition(";")[0] != "application/json":
             raise HTTPException(415, "application/json is expected")

@@ -2,13 +2,14 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
 from typing import Any
 
+from fastapi import FastAPI
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Worker, WorkerDeploymentConfig
@@ -31,6 +32,9 @@ from client.codec import EncryptionCodec
 from client.connections import ConnectionsClient
 from client.messaging import Messaging
 from client.temporal import connect
+from domain.secret import Secret
+from gateway.app import create_app
+from gateway.options import Options
 from moorline.settings import Settings
 from providers.catalogue import Catalogue
 from providers.transport import new_http_client
@@ -74,6 +78,7 @@ class Parts:
 
     settings: Settings
     temporal: Client
+    codec: EncryptionCodec
     database: Database
     vault: Vault
     catalogue: Catalogue
@@ -100,7 +105,26 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
         temporal = await connect(codec, os.environ)
         messaging = Messaging(temporal, settings.task_queue)
         connections = ConnectionsClient(messaging, database, vault, catalogue)
-        yield Parts(settings, temporal, database, vault, catalogue, connections)
+        yield Parts(settings, temporal, codec, database, vault, catalogue, connections)
+
+
+def gateway(parts: Parts, ui_origins: Collection[str]) -> FastAPI:
+    """The gateway; it uses ``parts`` for as long as it serves.
+
+    Args:
+        ui_origins: where Temporal's web UI is served from.
+    """
+    settings = parts.settings
+    token = settings.codec_token
+    options = Options(
+        public_url=settings.public_url or f"http://127.0.0.1:{settings.gateway_port}",
+        application=settings.application,
+        return_urls=frozenset(settings.return_urls),
+        ui_origins=frozenset(ui_origins),
+        namespaces=frozenset({parts.temporal.namespace}),
+        codec_token=Secret(token.get_secret_value()) if token else None,
+    )
+    return create_app(parts.connections, parts.codec, parts.database, options)
 
 
 @asynccontextmanager

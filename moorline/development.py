@@ -6,6 +6,7 @@ live in one folder; other commands find a running stack by the environment file 
 
 import asyncio
 import os
+import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from storage.database import Database
 from storage.keyring import new_key
 
 SANDBOX_ENTRIES = ("sandbox.yaml", "sandbox-broker.yaml")
+CODEC_ENDPOINT = "codec-endpoint"
+"""The file that says where payloads are decoded, for the ``temporal`` command line."""
 KEY_FILES = {"MOORLINE_KEYS": "keys", "MOORLINE_PAYLOAD_KEYS": "payload-keys"}
 
 
@@ -49,9 +52,13 @@ async def developing(
     Args:
         extra: settings that go beyond those of the stack itself.
     """
-    gateway = f"http://127.0.0.1:{ports.gateway}"
-    async with Stack(state, facts, ports, codec_endpoint=gateway) as stack:
-        environment = _environment(state, stack, extra or {})
+    # Temporal's web UI of a development stack can show no key: its address is the secret.
+    token = secrets.token_urlsafe(16)
+    endpoint = f"http://127.0.0.1:{ports.gateway}/codec/{token}"
+    async with Stack(state, facts, ports, codec_endpoint=endpoint) as stack:
+        _write_private(state / CODEC_ENDPOINT, endpoint + "\n")
+        extra = {"MOORLINE_CODEC_TOKEN": token, **(extra or {})}
+        environment = _environment(state, stack, extra)
         database = Database(stack.database_url)
         await schema.migrate(database)
         await database.close()
@@ -89,6 +96,7 @@ def _environment(state: Path, stack: Stack, extra: Mapping[str, str]) -> dict[st
         "MOORLINE_DATABASE_URL": stack.database_url,
         "MOORLINE_REDIRECT_URI": f"http://127.0.0.1:{stack.ports.redirect}/callback",
         "MOORLINE_GATEWAY_PORT": str(stack.ports.gateway),
+        "MOORLINE_PUBLIC_URL": stack.gateway_url,
         "MOORLINE_UI_ORIGIN": stack.ui_url,
         "TEMPORAL_ADDRESS": stack.temporal_address,
         "TEMPORAL_NAMESPACE": stack.facts.temporal.namespace,

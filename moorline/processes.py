@@ -5,7 +5,6 @@ What they are made of is the business of ``moorline.assembly``; here is only the
 
 import asyncio
 import logging
-import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,14 +18,11 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from client.codec import EncryptionCodec
-from client.temporal import configuration
 from domain.errors import NotConfigured, Unreachable
-from gateway.app import create_app
 from moorline import assembly
 from moorline.assembly import Workers
 from moorline.listening import listen, serving
-from moorline.settings import Settings, TemporalSettings
+from moorline.settings import Settings
 from moorline.setup import missing_attributes
 
 log = logging.getLogger(__name__)
@@ -52,25 +48,20 @@ async def run_worker(settings: Settings) -> None:
                 await _work(worker, parts.temporal, told)
 
 
-async def run_gateway(settings: TemporalSettings) -> None:
+async def run_gateway(settings: Settings) -> None:
     """Serve HTTP until told to stop.
 
     Raises:
-        NotConfigured: no payload keys, or the port is taken.
+        NotConfigured: keys, catalogue or schema are not right, or the port is taken.
+        Unreachable: the database or Temporal does not answer.
     """
     no_core_dumps()
-    codec = EncryptionCodec(
-        settings.payload_keyring(), required=settings.require_encrypted_payloads
-    )
-    app = create_app(
-        codec,
-        ui_origins=origins(settings.ui_origin),
-        namespaces={configuration(os.environ)["namespace"]},
-    )
     with stop_signals() as told:
-        async with serving(app, listen("127.0.0.1", settings.gateway_port)):
-            log.info("gateway ready on http://127.0.0.1:%s", settings.gateway_port)
-            await told
+        async with assembly.opened(settings) as parts:
+            app = assembly.gateway(parts, origins(settings.ui_origin))
+            async with serving(app, listen("127.0.0.1", settings.gateway_port)):
+                log.info("gateway ready on http://127.0.0.1:%s", settings.gateway_port)
+                await told
 
 
 def no_core_dumps() -> None:

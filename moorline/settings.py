@@ -7,10 +7,11 @@ goes before ``.env``, and that before what ``moorline dev`` has written into its
 import os
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from dotenv import load_dotenv
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -20,6 +21,7 @@ from workflows.names import TASK_QUEUE
 
 STATE = Path(".moorline")
 DEV_ENVIRONMENT = "env"
+LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 FASTEST: Final = 100
 """Calls per second to one provider; beyond, a limit protects nobody."""
 
@@ -36,8 +38,22 @@ def _database_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _public_url(value: str) -> str:
+    parts = urlsplit(value)
+    local = parts.scheme == "http" and parts.hostname in LOOPBACK
+    if not parts.hostname or not (parts.scheme == "https" or local):
+        raise ValueError("must be https://HOST, or http://127.0.0.1:PORT")
+    if parts.path not in {"", "/"} or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError("must be a scheme and a host only")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _listed(value: object) -> object:
+    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
 class TemporalSettings(BaseSettings):
-    """What a part needs that never opens the database: the gateway, and ``moorline setup``."""
+    """What a part needs that never opens the database: ``moorline setup``."""
 
     model_config = SettingsConfigDict(
         env_prefix="MOORLINE_", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
@@ -65,6 +81,10 @@ class Settings(TemporalSettings):
     database_url: Annotated[SecretStr, AfterValidator(_database_url)]
     keys: SecretStr = SecretStr("")
     redirect_uri: str = "http://127.0.0.1:8400/callback"
+    public_url: Annotated[str, AfterValidator(_public_url)] | None = None
+    return_urls: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = ()
+    application: str = "An application"
+    codec_token: SecretStr | None = None
     graceful_shutdown_s: float = Field(default=30, ge=25)
 
     def keyring(self) -> Keyring:

@@ -15,7 +15,8 @@ from sqlalchemy import Connection, inspect, text
 from sqlmodel import SQLModel
 
 from domain.errors import NotConfigured
-from storage import finance_tables as finance_tables  # its tables belong to the shape, too
+from storage import finance_tables as finance_tables  # their tables belong to the shape, too
+from storage import gateway_tables as gateway_tables
 from storage.database import Database
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"

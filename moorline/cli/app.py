@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from moorline.cli import (
+    admitting,
     cataloguing,
     connecting,
     developing,
@@ -86,5 +87,5 @@ for _panel, _commands in GROUPS.items():
         _name = _command.__name__.rstrip("_")
         app.command(_name, cls=Command, rich_help_panel=_panel)(_command)
 
-for _group in (cataloguing.providers, rekeying.keys):
+for _group in (cataloguing.providers, rekeying.keys, admitting.apikeys):
     app.add_typer(_group, rich_help_panel="Operate")

@@ -26,13 +26,14 @@ Moorline is running. Stop it with Ctrl-C: everything is kept in {state}/.
   Temporal          {temporal}   (namespace {namespace})
   PostgreSQL        {postgres}   (the URL with its password is in {env})
   Sandbox provider  {sandbox}
-  Gateway           {gateway}   (codec endpoint: lets the web UI show payloads)
+  Gateway           {gateway}   (for applications, and their users' browsers)
   Logs              {state}/logs/
 
 The `temporal` command line shows payloads in the clear with:
 
   {bin}/temporal workflow list --address {temporal}
-  {bin}/temporal workflow show --address {temporal} --codec-endpoint {gateway} -w WORKFLOW_ID
+  {bin}/temporal workflow show --address {temporal} -w WORKFLOW_ID \\
+    --codec-endpoint $(cat {state}/codec-endpoint)
 
 Try it, in another terminal and this folder:
 

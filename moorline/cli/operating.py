@@ -19,12 +19,12 @@ def worker() -> None:
 
 
 def gateway() -> None:
-    """Run the gateway until it is told to stop; the Temporal web UI decodes payloads by it."""
+    """Run the gateway until it is told to stop; as many as one likes may run."""
     from moorline.cli.opening import settings_for_process
     from moorline.processes import run_gateway
-    from moorline.settings import TemporalSettings
+    from moorline.settings import Settings
 
-    asyncio.run(run_gateway(settings_for_process(TemporalSettings)))
+    asyncio.run(run_gateway(settings_for_process(Settings)))
 
 
 def migrate() -> None:

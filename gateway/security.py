@@ -1,0 +1,76 @@
+"""Who calls: an API key as a bearer token (RFC 6750), and what its role allows."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from domain.roles import Role
+from domain.secret import Secret
+from gateway.problems import Refused
+from storage import api_keys
+from storage.database import Database
+
+ALLOWED: Final = {
+    Role.ADMIN: frozenset(Role),
+    Role.APP: frozenset({Role.APP, Role.LEASE}),
+    Role.LEASE: frozenset({Role.LEASE}),
+    Role.METRICS: frozenset({Role.METRICS}),
+}
+"""What each role may do: its own, and that of those below it."""
+
+_bearer = HTTPBearer(auto_error=False, description="An API key: `moorline apikeys create`.")
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Whose request it is: the id of the key, for the log, and its role."""
+
+    key_id: str
+    role: Role
+
+
+Guard = Callable[..., Awaitable[Caller]]
+
+
+def guard(database: Database, needed: Role) -> Guard:
+    """A dependency that lets those in who may do what ``needed`` may.
+
+    Raises:
+        Refused: 401 without a key that is good, 403 with one that may not.
+    """
+
+    async def caller(
+        request: Request,
+        presented: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    ) -> Caller:
+        found = await identified(database, presented.credentials if presented else None)
+        if needed not in ALLOWED[found.role]:
+            detail = f"a key of role {found.role} may not do this"
+            raise Refused(403, "forbidden", detail)
+        request.state.caller = found
+        return found
+
+    return caller
+
+
+async def identified(database: Database, presented: str | None) -> Caller:
+    """Whoever presents this key.
+
+    Raises:
+        Refused: none, unknown, wrong or revoked: the same answer for all.
+    """
+    row = None
+    if presented:
+        async with database.transaction() as session:
+            row = await api_keys.verify(session, Secret(presented))
+    if row is None:
+        raise Refused(
+            401,
+            "unauthorized",
+            "an API key is needed, as a bearer token",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    return Caller(row.id, Role(row.role))
