@@ -39,7 +39,8 @@ class Adoption:
             at = await self._resources.clock.now(session)
             row = await lock_connection(session, request.connection_id)
             if row is None:
-                row = connections.create(session, born_as(request, CredentialType.OAUTH2), at)
+                kind = self._resources.catalogue.get(request.provider_slug).credential_type
+                row = connections.create(session, born_as(request, kind), at)
             return await adopted(session, row, request, at, self._resources.catalogue)
 
     def _refusal(self, request: Adopt) -> str | None:

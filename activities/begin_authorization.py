@@ -46,7 +46,7 @@ class Authorizations:
                 state_hash=b"",
                 data_key_id=key.id,
                 sealed=b"",
-                redirect_uri=self._resources.redirect_uri,
+                redirect_uri=self._resources.redirect_to(entry.slug, request.pages),
                 endpoints=endpoints_of(entry),
                 status=AttemptStatus.PENDING,
                 created_at=at,

@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import ConfigDict
 
 from domain.outcomes import Outcome
+from domain.pages import Pages
 from domain.sparse import Sparse
 from domain.standing import Standing
 from domain.status import ConnectionStatus, StatusReason
@@ -32,6 +33,8 @@ class OfConnection(Payload):
 
 class BeginAuthorization(OfConnection):
     """Begin an authorization attempt."""
+
+    pages: Pages = Pages.LOOPBACK
 
 
 class Begun(Payload):

@@ -7,6 +7,8 @@ import httpx
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 
+from domain.errors import NotConfigured
+from domain.pages import Pages
 from providers.catalogue import Catalogue
 from providers.oauth2 import OAuth2
 from storage.database import Database, now
@@ -47,7 +49,22 @@ class Resources:
     http: httpx.AsyncClient
     redirect_uri: str
     """Where providers send the user's browser back to."""
+    public_url: str | None = None
+    """Where the gateway is; None: there is none."""
     clock: DatabaseClock = field(default_factory=DatabaseClock)
+
+    def redirect_to(self, slug: str, pages: Pages) -> str:
+        """Where this provider is to send the user's browser back to.
+
+        Raises:
+            NotConfigured: to the gateway, and nobody said where that is.
+        """
+        if pages is Pages.LOOPBACK:
+            return self.redirect_uri
+        if self.public_url is None:
+            raise NotConfigured("MOORLINE_PUBLIC_URL is not set for the workers")
+        # One of its own for each provider: what comes back to another is a mix-up (RFC 9700, 4.4).
+        return f"{self.public_url}/callback/{slug}"
 
     def provider(self, slug: str) -> OAuth2:
         """The provider of this slug, ready to be spoken to.

@@ -4,14 +4,19 @@ The authorize URL is built here, from what the database keeps sealed, because it
 and must not pass through Temporal. What comes back is parked sealed for at most a minute.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import UUID
 
+from sqlmodel.ext.asyncio.session import AsyncSession
+
 from domain.errors import Conflict, InvalidInput
+from domain.events import AuthorizationCallbackRejected
 from providers.catalogue import Catalogue
 from providers.oauth2 import authorization_url
 from providers.redirects import Redirect, check_issuer, parse_redirect
-from storage import attempts
+from storage import attempts, events
+from storage.connections import locked, subject
 from storage.database import Database, now
 from storage.tables import AttemptRow, ConnectionRow
 from storage.vault import Vault
@@ -23,6 +28,10 @@ class Received:
 
     connection_id: UUID
     attempt_id: UUID
+
+
+Admit = Callable[[AsyncSession, AttemptRow], Awaitable[None]]
+"""Whether a redirect may be taken in for its attempt; raises ``InvalidInput`` if not."""
 
 
 class Authorizations:
@@ -52,8 +61,12 @@ class Authorizations:
             verifier=secrets.verifier,
         )
 
-    async def receive(self, redirected_url: str, expected: UUID | None = None) -> Received:
+    async def receive(
+        self, redirected_url: str, expected: UUID | None = None, admit: Admit | None = None
+    ) -> Received:
         """Take in a redirect: park its code, or note the refusal.
+
+        One that is turned away uses nothing up, and is recorded.
 
         Raises:
             InvalidInput: it cannot be read, comes from another issuer or to another address, or
@@ -62,10 +75,21 @@ class Authorizations:
             Conflict: its attempt has had its answer, or its time is over.
         """
         redirect = parse_redirect(redirected_url)
+        try:
+            return await self._receive(redirect, expected, admit)
+        except InvalidInput as error:
+            await self._record(redirect, str(error))
+            raise
+
+    async def _receive(
+        self, redirect: Redirect, expected: UUID | None, admit: Admit | None
+    ) -> Received:
         async with self._database.transaction() as session:
             row = await attempts.by_state(session, redirect.state)
             if expected is not None and row.connection_id != expected:
                 raise InvalidInput("this address belongs to another connection's authorization")
+            if admit is not None:
+                await admit(session, row)
             connection = await session.get_one(ConnectionRow, row.connection_id)
             if connection.ended_at is not None:
                 raise Conflict("the connection has been disconnected")
@@ -76,6 +100,16 @@ class Authorizations:
             elif redirect.refusal is not None:
                 attempts.refuse(row, redirect.refusal, at)
             return Received(connection_id=row.connection_id, attempt_id=row.id)
+
+    async def _record(self, redirect: Redirect, reason: str) -> None:
+        async with self._database.transaction() as session:
+            row = await attempts.by_state(session, redirect.state)
+            connection = await session.get_one(ConnectionRow, row.connection_id)
+            at, cause = await now(session), f"{row.id}/{reason}"
+            event = AuthorizationCallbackRejected(**subject(connection, at), reason=reason)
+        async with self._database.transaction() as session:
+            connection = await locked(session, connection.id)
+            await events.append(session, connection, event, cause)
 
     def _check(self, redirect: Redirect, row: AttemptRow, slug: str) -> None:
         if redirect.address != row.redirect_uri:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final, TypeVar
 from uuid import UUID, uuid4
 
-from client.authorizations import Authorizations, Received
+from client.authorizations import Admit, Authorizations, Received
 from client.imports import Imports
 from client.leasing import DEFAULT_MIN_TTL, Lease, Leases
 from client.messaging import Messaging
@@ -30,12 +30,14 @@ from domain.errors import (
     Unreachable,
 )
 from domain.explanation import Explanation, explain
+from domain.pages import Pages
 from domain.result import Result
 from domain.secret import Secret
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView, Receipt
 from domain.words import WHY
 from providers.catalogue import Catalogue
+from providers.entry import OAuth2Entry
 from storage import connections, events, views
 from storage.database import Database, now
 from storage.tables import ConnectionRow, EventRow
@@ -72,6 +74,16 @@ class Connecting:
     url: str
 
 
+@dataclass(frozen=True)
+class Offer:
+    """A provider, as users see it."""
+
+    slug: str
+    name: str
+    credential_type: CredentialType
+    scopes: tuple[str, ...]
+
+
 class ConnectionsClient:
     """Connections, as an application sees them.
 
@@ -101,8 +113,12 @@ class ConnectionsClient:
         *,
         connection_id: UUID | None = None,
         alias: str | None = None,
+        pages: Pages = Pages.LOOPBACK,
     ) -> Connecting:
         """Begin a connection; it is stored, PENDING, when this answers.
+
+        Args:
+            pages: who serves the user, and takes in what comes back.
 
         Raises:
             NotFound: unknown provider.
@@ -126,8 +142,36 @@ class ConnectionsClient:
             provider_slug=provider_slug,
             alias=alias,
         )
-        begun = await self._messaging.start_authorizing(start)
+        begun = await self._messaging.start_authorizing(start, pages)
         return Connecting(start.connection_id, begun.attempt_id, begun.url)
+
+    async def await_key(
+        self, provider_slug: str, user_id: UUID, connection_id: UUID, alias: str | None = None
+    ) -> ConnectionView:
+        """Begin a connection to a provider whose users bring a key: PENDING until one is supplied.
+
+        Raises:
+            NotFound, InvalidInput, Conflict, Unreachable: as ``connect``.
+        """
+        self._catalogue.api_key(provider_slug)
+        if not is_valid_alias(alias):
+            raise InvalidInput(ProviderConnectionError.INVALID_ALIAS)
+        start = StartConnection(
+            connection_id=connection_id, user_id=user_id, provider_slug=provider_slug, alias=alias
+        )
+        # Also finds out that the database is away before a workflow would wait for it.
+        async with self._database.transaction() as session:
+            if await session.get(ConnectionRow, connection_id) is not None:
+                raise Conflict(f"connection {connection_id} exists already")
+        await self._messaging.start(start)
+        try:
+            async with asyncio.timeout(HEEDED_WITHIN.total_seconds()):
+                while True:
+                    with suppress(NotFound):
+                        return await self.view(connection_id)
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            raise Unreachable("no worker has stored the connection yet") from None
 
     async def seal(
         self,
@@ -163,25 +207,31 @@ class ConnectionsClient:
 
     # -- authorizing ---------------------------------------------------------------------------
 
-    async def begin_authorization(self, connection_id: UUID) -> AuthorizationBegun:
+    async def begin_authorization(
+        self, connection_id: UUID, pages: Pages = Pages.LOOPBACK
+    ) -> AuthorizationBegun:
         """Begin an authorization, first or anew; any status but DISCONNECTED."""
-        return await self._ask(
-            connection_id, "begin_authorization", BeginAuthorization(), AuthorizationBegun
-        )
+        question = BeginAuthorization(pages=pages)
+        return await self._ask(connection_id, "begin_authorization", question, AuthorizationBegun)
 
     async def provider_url(self, attempt_id: UUID) -> str:
         """The provider's authorize URL. Carries ``state``: for the user's browser only."""
         return await self._authorizations.provider_url(attempt_id)
 
     async def receive_redirect(
-        self, redirected_url: str, *, connection_id: UUID | None = None
+        self,
+        redirected_url: str,
+        *,
+        connection_id: UUID | None = None,
+        admit: Admit | None = None,
     ) -> Received:
         """Take in what the provider sent the browser back with; then ``authorize``.
 
         Args:
             connection_id: refuse, and use nothing up, if it belongs to another connection.
+            admit: looks, before anything is used up, whether this browser may bring it.
         """
-        return await self._authorizations.receive(redirected_url, connection_id)
+        return await self._authorizations.receive(redirected_url, connection_id, admit)
 
     async def authorize(self, received: Received) -> ConnectionView:
         """Exchange what came back.
@@ -199,10 +249,30 @@ class ConnectionsClient:
             Conflict: the provider does not take it, or the connection has ended.
             InvalidInput: its provider takes no keys.
         """
+        return await self.use_key(connection_id, await self.keep_key(connection_id, api_key))
+
+    async def keep_key(self, connection_id: UUID, api_key: Secret) -> UUID:
+        """Keep a key, sealed, until ``use_key`` or ``forget_key``; where it is kept.
+
+        Raises:
+            Conflict: the connection has ended.
+            InvalidInput: its provider takes no keys.
+        """
         view = await self.view(connection_id)
         self._catalogue.api_key(view.provider_slug)
         await self._revoked(connection_id)
-        staged_id = await self._imports.keep(connection_id, api_key)
+        return await self._imports.keep(connection_id, api_key)
+
+    async def forget_key(self, staged_id: UUID) -> None:
+        """Destroy a kept key that is not to be used."""
+        await self._imports.forget(staged_id)
+
+    async def use_key(self, connection_id: UUID, staged_id: UUID) -> ConnectionView:
+        """Have a kept key verified and stored; one that is not taken is destroyed.
+
+        Raises:
+            Conflict: the provider does not take it, or the connection has ended.
+        """
         try:
             question = SupplyKey(staged_id=staged_id)
             return await self._ask(connection_id, "supply_key", question, ConnectionView)
@@ -319,6 +389,16 @@ class ConnectionsClient:
             raise
 
     # -- reading -------------------------------------------------------------------------------
+
+    def offer(self, provider_slug: str) -> Offer:
+        """What a user is told of a provider before anything is begun.
+
+        Raises:
+            NotFound: unknown provider.
+        """
+        entry = self._catalogue.get(provider_slug)
+        scopes = entry.scopes if isinstance(entry, OAuth2Entry) else ()
+        return Offer(entry.slug, entry.name, entry.credential_type, tuple(scopes))
 
     async def view(self, connection_id: UUID) -> ConnectionView:
         """The connection as anyone may see it."""

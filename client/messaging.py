@@ -14,6 +14,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from client.refusals import Draining, in_our_words
 from domain.errors import Conflict
+from domain.pages import Pages
 from domain.view import Receipt
 from workflows.connection import ConnectionWorkflow
 from workflows.messages import (
@@ -63,7 +64,7 @@ class Messaging:
                 id_reuse_policy=_reuse(again),
             )
 
-    async def start_authorizing(self, start: StartConnection) -> AuthorizationBegun:
+    async def start_authorizing(self, start: StartConnection, pages: Pages) -> AuthorizationBegun:
         """Start a connection's life and its first authorization, in one.
 
         Raises:
@@ -80,7 +81,7 @@ class Messaging:
         with in_our_words(start.connection_id), _already(start.connection_id):
             answer = await self._temporal.execute_update_with_start_workflow(
                 "begin_authorization",
-                BeginAuthorization(),
+                BeginAuthorization(pages=pages),
                 start_workflow_operation=operation,
                 result_type=AuthorizationBegun,
                 rpc_timeout=UPDATE_TIMEOUT,

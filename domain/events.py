@@ -112,6 +112,13 @@ class ConnectionReauthorized(_OfConnection):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AuthorizationCallbackRejected(_OfConnection):
+    """A browser came back with an answer that was not for it, or not from where it should be."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ConnectionRenamed(_OfConnection):
     """The user's name for the connection changed."""
 

@@ -96,6 +96,7 @@ class StatusReason(StrEnum):
     OPERATOR_CANCELLED = "operator_cancelled"
     ABANDONED = "abandoned"
     KEY_REFUSED = "key_refused"
+    USER_NOT_CONFIRMED = "user_not_confirmed"
 
 
 FAILS_PENDING = frozenset(

@@ -51,6 +51,7 @@ WHY = {
     StatusReason.OPERATOR_CANCELLED: "an operator cancelled it.",
     StatusReason.ABANDONED: "nobody came back to it within the retention time.",
     StatusReason.KEY_REFUSED: "the provider refuses the API key, each time it was tried.",
+    StatusReason.USER_NOT_CONFIRMED: "the application did not confirm the user who began.",
 }
 
 CAUSE = {

@@ -7,9 +7,12 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from client.codec import EncryptionCodec
 from client.connections import ConnectionsClient
 from gateway.codec import codec_routes
+from gateway.connecting import connecting_routes
 from gateway.health import health_routes
 from gateway.options import Options
 from gateway.problems import add_problems
+from gateway.sessions import Sessions
+from gateway.starting import starting_routes
 from storage.database import Database
 
 
@@ -33,6 +36,9 @@ def create_app(
     add_problems(app)
     app.include_router(health_routes(database))
     app.include_router(codec_routes(codec, database, options))
+    sessions = Sessions(connections, database, options)
+    app.include_router(starting_routes(connections, sessions, database))
+    app.include_router(connecting_routes(sessions, connections, options))
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(options.ui_origins),

@@ -38,12 +38,3 @@ class Options:
     def hosts(self) -> list[str]:
         """The names it is called by; others are turned away (DNS rebinding)."""
         return ["127.0.0.1", "localhost", urlsplit(self.public_url).hostname or ""]
-
-    def callback(self, slug: str) -> str:
-        """Where this provider sends browsers back to: an address of its own for each (RFC 9700)."""
-        return callback(self.public_url, slug)
-
-
-def callback(public_url: str, slug: str) -> str:
-    """Where a provider sends browsers back to."""
-    return f"{public_url}/callback/{slug}"

@@ -133,7 +133,12 @@ async def worker(parts: Parts) -> AsyncIterator["Workers"]:
     settings = parts.settings
     async with new_http_client() as http:
         resources = Resources(
-            parts.database, parts.vault, parts.catalogue, http, settings.redirect_uri
+            parts.database,
+            parts.vault,
+            parts.catalogue,
+            http,
+            settings.redirect_uri,
+            settings.public_url,
         )
         yield new_worker(
             parts.temporal,

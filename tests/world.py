@@ -387,7 +387,10 @@ async def register(sandbox: Remote, client_id: str, **behaviour: JsonValue) -> N
     registration = Registration.model_validate(
         {
             "secret": f"mlcanary-secret-{client_id}",
-            "redirect_uris": ["http://127.0.0.1/callback"],
+            "redirect_uris": [
+                "http://127.0.0.1/callback",
+                f"http://127.0.0.1/callback/{client_id}",
+            ],
             "behaviour": behaviour,
         }
     )

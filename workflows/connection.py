@@ -19,6 +19,7 @@ from workflows.answers import Answers
 from workflows.life import Change, Life
 from workflows.messages import (
     AuthorizationBegun,
+    BeginAuthorization,
     Disconnect,
     Nudge,
     Rename,
@@ -200,8 +201,10 @@ class ConnectionWorkflow(Answers):
 
     async def _begin_authorization(self) -> None:
         ask = self._beginnings.pop(0)
+        assert isinstance(ask.question, BeginAuthorization)  # the queue holds nothing else
+        connection_id, pages = self.life.view.connection_id, ask.question.pages
         try:
-            begun = await deeds.begin_authorization(self.life.view.connection_id)
+            begun = await deeds.begin_authorization(connection_id, pages)
         except ActivityError as error:
             ask.fail_with(error)
             return

@@ -51,6 +51,7 @@ from activities.transitions import Transitions
 from activities.verify_api_key import Verification
 from domain.connection import provider_id_of
 from domain.credentials import CredentialType
+from domain.pages import Pages
 from domain.status import ConnectionStatus, StatusReason
 from domain.view import ConnectionView, Receipt
 from domain.words import WHY
@@ -174,9 +175,9 @@ async def adopt(start: StartConnection) -> Adopted:
     )
 
 
-async def begin_authorization(connection_id: UUID) -> Begun:
+async def begin_authorization(connection_id: UUID, pages: Pages) -> Begun:
     """Have an authorization begun; somebody waits."""
-    request = BeginAuthorization(connection_id=connection_id)
+    request = BeginAuthorization(connection_id=connection_id, pages=pages)
     return await workflow.execute_activity_method(
         Authorizations.begin_authorization, request, **ASK
     )

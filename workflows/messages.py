@@ -15,6 +15,7 @@ from temporalio.exceptions import ApplicationError
 
 from domain.connection import is_valid_alias
 from domain.errors import ProviderConnectionError
+from domain.pages import Pages
 
 LONGEST_TTL_S: Final = 10 * 366 * 86_400
 """No token is known for longer than ten years."""
@@ -98,7 +99,9 @@ Command = Revoke | Disconnect | Nudge | SyncNow
 
 
 class BeginAuthorization(Message):
-    """Have an authorization begun."""
+    """Have an authorization begun; ``pages``: who serves the user."""
+
+    pages: Pages = Pages.LOOPBACK
 
 
 class Authorize(Message):

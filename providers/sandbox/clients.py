@@ -68,7 +68,7 @@ BUILT_IN = {
     "moorline-dev": Registration(
         name="Moorline (development)",
         secret="mlcanary-secret-dev",  # published, and good for this sandbox only
-        redirect_uris=["http://127.0.0.1/callback"],
+        redirect_uris=["http://127.0.0.1/callback", "http://127.0.0.1/callback/sandbox"],
     ),
     "moorline-public": Registration(
         name="Moorline (public client)", redirect_uris=["http://127.0.0.1/callback"]
@@ -82,7 +82,8 @@ class Clients:
     def __init__(self, store: Store) -> None:
         self._store = store
         for client_id, registration in BUILT_IN.items():
-            if self.find(client_id) is None:
+            known = self.find(client_id)
+            if known is None or known.redirect_uris != registration.redirect_uris:
                 self.register(client_id, registration)
 
     def register(self, client_id: str, registration: Registration) -> None:

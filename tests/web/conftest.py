@@ -1,8 +1,8 @@
 """A gateway beside one test's world: the real application, over real HTTP."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 
 import httpx
 import pytest
@@ -41,45 +41,45 @@ async def new_key(world: World, role: Role) -> Secret:
 
 
 @asynccontextmanager
-async def gateway_of(world: World) -> AsyncIterator[Web]:
-    """The gateway of a world, on a free port."""
+async def gateway_of(world: World, *, working: bool = True) -> AsyncIterator[Web]:
+    """The gateway of a world, on a free port; with a worker that knows where it is."""
     (port,) = free_ports(1)
+    public_url = f"http://127.0.0.1:{port}"
     options = Options(
-        public_url=f"http://127.0.0.1:{port}",
+        public_url=public_url,
         application="A Test",
         return_urls=frozenset({RETURN_URL}),
         ui_origins=frozenset({UI}),
         codec_token=Secret("a-token-of-a-test"),
     )
     app = create_app(world.connections, world.codec, world.database, options)
-    async with serving(app, listen("127.0.0.1", port)):
+    world.resources = replace(world.resources, public_url=options.public_url)
+    async with AsyncExitStack() as stack:
+        if working:
+            await stack.enter_async_context(world.working())
+        await stack.enter_async_context(serving(app, listen("127.0.0.1", port)))
         clients = []
         for role in (None, *Role):
             headers = {}
             if role is not None:
                 key = await new_key(world, role)
                 headers["Authorization"] = f"Bearer {key.reveal()}"
-            clients.append(
-                httpx.AsyncClient(
-                    base_url=options.public_url, headers=headers, trust_env=False, timeout=60
-                )
+            client = httpx.AsyncClient(
+                base_url=public_url, headers=headers, trust_env=False, timeout=60
             )
-        try:
-            yield Web(world, options, *clients)
-        finally:
-            for client in clients:
-                await client.aclose()
+            clients.append(await stack.enter_async_context(client))
+        yield Web(world, options, *clients)
 
 
 @pytest.fixture
-async def web(living: World) -> AsyncIterator[Web]:
+async def web(world: World) -> AsyncIterator[Web]:
     """A gateway of a world with a worker."""
-    async with gateway_of(living) as made:
+    async with gateway_of(world) as made:
         yield made
 
 
 @pytest.fixture
 async def web_without_worker(world: World) -> AsyncIterator[Web]:
     """A gateway of a world without a worker."""
-    async with gateway_of(world) as made:
+    async with gateway_of(world, working=False) as made:
         yield made

@@ -1,0 +1,240 @@
+"""The pages of a connect session, for the user's browser: ask, go to the provider, come back.
+
+Server-rendered, constant but for names; nothing a provider sends is shown, and no secret of ours
+stands in an address.
+"""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Annotated, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Form, Request
+from starlette.responses import Response
+
+from client.connections import ConnectionsClient
+from domain.credentials import CredentialType
+from domain.errors import Conflict, InvalidInput, MoorlineError, NotFound
+from domain.secret import Secret
+from domain.status import StatusReason
+from domain.words import WHY
+from gateway.options import Options
+from gateway.rendering import message, page, see_other
+from gateway.sessions import Sessions, Shown
+from storage.gateway_tables import ConnectSessionRow
+
+PATIENCE_S: Final = 5
+"""How long a result page waits for the result before it is shown as under way."""
+LONGEST_KEY: Final = 4096
+_NOT_OURS: Final = (Conflict, InvalidInput, NotFound)
+
+
+def connecting_routes(
+    sessions: Sessions, connections: ConnectionsClient, options: Options
+) -> APIRouter:
+    """The pages. None of them is part of the API."""
+    router = APIRouter(include_in_schema=False)
+    pages = _Pages(sessions, connections, options)
+    router.add_api_route("/connect/{link}", pages.ask, methods=["GET"])
+    router.add_api_route("/connect/{link}", pages.go, methods=["POST"])
+    router.add_api_route("/key/{session_id}", pages.ask_key, methods=["GET"])
+    router.add_api_route("/key/{session_id}", pages.take_key, methods=["POST"])
+    router.add_api_route("/callback/{slug}", pages.come_back, methods=["GET"])
+    router.add_api_route("/connected/{session_id}", pages.tell, methods=["GET"])
+    return router
+
+
+class _Pages:
+    def __init__(
+        self, sessions: Sessions, connections: ConnectionsClient, options: Options
+    ) -> None:
+        self._sessions = sessions
+        self._connections = connections
+        self._options = options
+
+    async def ask(self, link: str) -> Response:
+        """Who asks, which provider, what for. Looking at it uses nothing up."""
+        try:
+            shown = await self._sessions.of_link(link)
+            offer = self._connections.offer(shown.connection.provider_slug)
+        except _NOT_OURS:
+            return _nothing_here()
+        except MoorlineError:
+            return _out_of_order()
+        return page(
+            "ask.html",
+            application=self._options.application,
+            provider=offer.name,
+            scopes=offer.scopes,
+            by_key=offer.credential_type is not CredentialType.OAUTH2,
+            again=shown.connection.connected_at is not None,
+            action=f"/connect/{link}",
+        )
+
+    async def go(self, link: str, request: Request) -> Response:
+        """The user goes on: this browser, and no other from now on."""
+        if not self._is_our_own_form(request):
+            return _wrong_form()
+        try:
+            shown = await self._sessions.of_link(link)
+            name = self._sessions.cookie_name(shown.session.id)
+            row, cookie = await self._sessions.open(link, request.cookies.get(name))
+            answer = await self._onward(row, shown)
+        except Conflict as taken:
+            return message(409, "This link cannot be used", _sentence(taken))
+        except _NOT_OURS:
+            return _nothing_here()
+        except MoorlineError:
+            return _out_of_order()
+        answer.set_cookie(
+            name,
+            cookie,
+            max_age=max(1, round((row.expires_at - datetime.now(UTC)).total_seconds())),
+            path="/",
+            secure=self._options.is_secure,
+            httponly=True,
+            samesite="lax",
+        )
+        return answer
+
+    async def _onward(self, row: ConnectSessionRow, shown: Shown) -> Response:
+        if row.attempt_id is None:
+            return see_other(f"/key/{row.id}")
+        url = await self._connections.provider_url(row.attempt_id)
+        provider = self._connections.offer(shown.connection.provider_slug).name
+        # A redirect after a form would be held to `form-action`, also wherever the provider goes on
+        # to; a page that goes on by itself is not.
+        return page("onward.html", refresh=f"0;url={url}", url=url, provider=provider)
+
+    async def ask_key(self, session_id: UUID, request: Request) -> Response:
+        """The form for an API key."""
+        return await self._key_form(session_id, request, problem="")
+
+    async def _key_form(
+        self, session_id: UUID, request: Request, problem: str, status: int = 200
+    ) -> Response:
+        try:
+            shown = await self._of_browser(session_id, request)
+        except _NOT_OURS:
+            return _nothing_here()
+        except MoorlineError:
+            return _out_of_order()
+        if shown.session.finished_at is not None:
+            return see_other(f"/connected/{session_id}")
+        return page(
+            "key.html",
+            status,
+            application=self._options.application,
+            provider=self._connections.offer(shown.connection.provider_slug).name,
+            action=f"/key/{session_id}",
+            problem=problem,
+        )
+
+    async def take_key(
+        self,
+        session_id: UUID,
+        request: Request,
+        api_key: Annotated[str, Form(max_length=LONGEST_KEY)] = "",
+    ) -> Response:
+        """The user has given a key; it is never shown again, also where it was wrong."""
+        if not self._is_our_own_form(request):
+            return _wrong_form()
+        key = api_key.strip()
+        if not key.isprintable() or not key.isascii() or not key:
+            return await self._key_form(session_id, request, "That is not a key.", 422)
+        try:
+            shown = await self._of_browser(session_id, request)
+            cookie = self._cookie(session_id, request) or ""
+            await self._sessions.take_key(shown, cookie, Secret(key))
+            shown = await self._of_browser(session_id, request)
+        except Conflict as refused:
+            return await self._key_form(session_id, request, _sentence(refused), 409)
+        except _NOT_OURS:
+            return _nothing_here()
+        except MoorlineError:
+            return _out_of_order()
+        return see_other(
+            self._sessions.way_back(shown.session, cookie) or f"/connected/{shown.session.id}"
+        )
+
+    async def come_back(self, slug: str, request: Request) -> Response:
+        """The provider has sent the browser back. HEAD, as previews send it, uses nothing up."""
+        address = f"{self._options.public_url}/callback/{slug}?{request.url.query}"
+        try:
+            row = await self._sessions.come_back(address, dict(request.cookies))
+        except _NOT_OURS:
+            return message(
+                400,
+                "This page was not expected",
+                "It belongs to nothing that was begun in this browser, or its time is over. "
+                "Begin again where you came from.",
+            )
+        except MoorlineError:
+            return _out_of_order()
+        return see_other(f"/connected/{row.id}")
+
+    async def tell(self, session_id: UUID, request: Request) -> Response:
+        """How it went; or back to the application, which confirms its user first."""
+        try:
+            shown = await self._settled(session_id, request)
+        except _NOT_OURS:
+            return _nothing_here()
+        except MoorlineError:
+            return _out_of_order()
+        row, cookie = shown.session, self._cookie(session_id, request) or ""
+        provider = self._connections.offer(shown.connection.provider_slug).name
+        if (back := self._sessions.way_back(row, cookie)) is not None and (
+            row.finished_at is not None or row.proof_hash is not None
+        ):
+            return see_other(back)
+        if row.finished_at is None:
+            return page("working.html", refresh="2", provider=provider)
+        if row.reason is not None:
+            why = WHY[StatusReason(row.reason)]
+            return page("failed.html", provider=provider, why=why)
+        return page("done.html", provider=provider, application=self._options.application)
+
+    async def _settled(self, session_id: UUID, request: Request) -> Shown:
+        """The session once it is finished, or as it is after a while."""
+        shown = await self._of_browser(session_id, request)
+        await self._sessions.take_up(shown.session)
+        for _ in range(PATIENCE_S * 10):
+            row = shown.session
+            if row.finished_at is not None or row.proof_hash is not None:
+                break
+            await asyncio.sleep(0.1)
+            shown = await self._of_browser(session_id, request)
+        return shown
+
+    async def _of_browser(self, session_id: UUID, request: Request) -> Shown:
+        return await self._sessions.of_browser(session_id, self._cookie(session_id, request))
+
+    def _cookie(self, session_id: UUID, request: Request) -> str | None:
+        return request.cookies.get(self._sessions.cookie_name(session_id))
+
+    def _is_our_own_form(self, request: Request) -> bool:
+        """Not one that another site has sent: it could bind a victim's browser to its session."""
+        site = request.headers.get("sec-fetch-site")
+        if site is not None:
+            return site == "same-origin"
+        return request.headers.get("origin") == self._options.public_url
+
+
+def _nothing_here() -> Response:
+    text = "This link was never given out, has been used, or its time is over. Ask for a new one."
+    return message(404, "Nothing to connect here", text)
+
+
+def _wrong_form() -> Response:
+    return message(403, "This form was sent from elsewhere", "Open the link you were given again.")
+
+
+def _out_of_order() -> Response:
+    return message(
+        503, "We cannot work right now", "Nothing is lost. Reload this page in a moment."
+    )
+
+
+def _sentence(error: MoorlineError) -> str:
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."

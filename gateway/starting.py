@@ -1,0 +1,126 @@
+"""Beginning connections over HTTP: stored, with a link for their user; and confirming that user."""
+
+from typing import Annotated
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, Depends, Response
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from client.connections import ConnectionsClient
+from domain.connection import MAX_ALIAS, MAX_SLUG
+from domain.credentials import CredentialType
+from domain.errors import Conflict, NotFound
+from domain.pages import Pages
+from domain.roles import Role
+from domain.status import ConnectionStatus
+from domain.view import ConnectionView
+from gateway.security import guard
+from gateway.sessions import Link, Sessions
+from storage.database import Database
+
+
+class _Asked(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class NewConnection(_Asked):
+    """A connection that is to be; ``connection_id`` makes it safe to ask twice."""
+
+    provider: Annotated[str, Field(min_length=1, max_length=MAX_SLUG)]
+    user_id: UUID
+    connection_id: UUID | None = None
+    alias: Annotated[str | None, Field(max_length=MAX_ALIAS)] = None
+    return_url: str | None = None
+    """Where the user is sent back to, which then has to confirm them: one of those allowed."""
+
+
+class Reauthorization(_Asked):
+    """Another authorization of a connection there is."""
+
+    return_url: str | None = None
+
+
+class Confirmation(_Asked):
+    """Who came back to the application: the user of its own session, and the proof they brought."""
+
+    user_id: UUID
+    proof: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class ConnectLink(BaseModel):
+    """Send the user, and nobody else, to ``url``."""
+
+    session_id: UUID
+    url: str
+    expires_at: AwareDatetime
+
+    @classmethod
+    def of(cls, link: Link) -> "ConnectLink":
+        """The same, to be sent."""
+        return cls(session_id=link.session_id, url=link.url, expires_at=link.expires_at)
+
+
+class Begun(BaseModel):
+    """The connection as it is; ``connect``: where its user is to be sent, if anywhere."""
+
+    connection: ConnectionView
+    connect: ConnectLink | None
+
+
+def starting_routes(
+    connections: ConnectionsClient, sessions: Sessions, database: Database
+) -> APIRouter:
+    """``POST`` of connections, of new links for them, and of confirmations."""
+    allowed = [Depends(guard(database, Role.APP))]
+    router = APIRouter(prefix="/v1", tags=["connecting"], dependencies=allowed)
+
+    @router.post("/connections", status_code=201)
+    async def begin(asked: NewConnection, response: Response) -> Begun:
+        """Begin a connection: PENDING, with a link for its user. The same id again: 200."""
+        sessions.check_return_url(asked.return_url)
+        connection_id = asked.connection_id or uuid4()
+        try:
+            known = await connections.view(connection_id)
+        except NotFound:
+            return await _begin(asked, connection_id)
+        if (known.user_id, known.provider_slug) != (asked.user_id, asked.provider):
+            raise Conflict("another user or provider has a connection of this id")
+        response.status_code = 200
+        link = None
+        if known.status is ConnectionStatus.PENDING and not known.ending:
+            link = ConnectLink.of(await sessions.begin(known, asked.return_url))
+        return Begun(connection=known, connect=link)
+
+    async def _begin(asked: NewConnection, connection_id: UUID) -> Begun:
+        attempt_id = None
+        offer = connections.offer(asked.provider)
+        if offer.credential_type is CredentialType.OAUTH2:
+            begun = await connections.connect(
+                asked.provider,
+                asked.user_id,
+                connection_id=connection_id,
+                alias=asked.alias,
+                pages=Pages.GATEWAY,
+            )
+            attempt_id = begun.attempt_id
+        else:
+            await connections.await_key(
+                asked.provider, asked.user_id, connection_id, alias=asked.alias
+            )
+        link = await sessions.made(connection_id, attempt_id, asked.return_url)
+        return Begun(connection=await connections.view(connection_id), connect=ConnectLink.of(link))
+
+    @router.post("/connections/{connection_id}/reauthorize", status_code=201)
+    async def reauthorize(connection_id: UUID, asked: Reauthorization) -> ConnectLink:
+        """A new link, for the same connection: its user authorizes again, in place."""
+        view = await connections.view(connection_id)
+        if view.ending or view.status is ConnectionStatus.DISCONNECTED:
+            raise Conflict("the connection has been disconnected")
+        return ConnectLink.of(await sessions.begin(view, asked.return_url))
+
+    @router.post("/connect-sessions/{session_id}/complete")
+    async def complete(session_id: UUID, confirmed: Confirmation) -> ConnectionView:
+        """Confirm the user who came back: only now the code is exchanged, or the key stored."""
+        return await sessions.complete(session_id, confirmed.user_id, confirmed.proof)
+
+    return router

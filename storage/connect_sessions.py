@@ -1,0 +1,150 @@
+"""Users on their way through our pages: each session belongs to one browser, and is confirmed once.
+
+What a link, a cookie or a proof must be is 256 random bits, of which only hashes are kept; the
+proof follows from the cookie, so that a page loaded twice brings the same.
+"""
+
+import base64
+import hashlib
+import hmac
+import secrets
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID, uuid4
+
+from sqlmodel import col, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from domain.errors import Conflict, NotFound
+from domain.secret import Secret
+from domain.status import StatusReason
+from storage import attempts, staging
+from storage.attempts import CODE_LIFE, AttemptStatus
+from storage.gateway_tables import ConnectSessionRow
+from storage.tables import AttemptRow
+
+CONFIRMED_WITHIN: Final[timedelta] = CODE_LIFE
+"""How long the application has to confirm the user: what is parked does not live longer."""
+
+
+def new(
+    session: AsyncSession,
+    connection_id: UUID,
+    *,
+    attempt_id: UUID | None,
+    return_url: str | None,
+    at: datetime,
+    expires_at: datetime,
+) -> tuple[ConnectSessionRow, Secret]:
+    """A session, and what its link carries."""
+    link = secrets.token_urlsafe(32)
+    row = ConnectSessionRow(
+        id=uuid4(),
+        connection_id=connection_id,
+        link_hash=_hash(link),
+        attempt_id=attempt_id,
+        return_url=return_url,
+        created_at=at,
+        expires_at=expires_at,
+    )
+    session.add(row)
+    return row, Secret(link)
+
+
+async def by_link(
+    session: AsyncSession, link: str, *, lock: bool = False
+) -> ConnectSessionRow | None:
+    """The session of this link."""
+    query = select(ConnectSessionRow).where(ConnectSessionRow.link_hash == _hash(link))
+    return (await session.exec(query.with_for_update() if lock else query)).first()
+
+
+async def get(session: AsyncSession, session_id: UUID, *, lock: bool = False) -> ConnectSessionRow:
+    """The session of this id.
+
+    Raises:
+        NotFound: there is none.
+    """
+    row = await session.get(ConnectSessionRow, session_id, with_for_update=lock or None)
+    if row is None:
+        raise NotFound(f"no connect session {session_id}")
+    return row
+
+
+async def of_attempt(session: AsyncSession, attempt_id: UUID) -> ConnectSessionRow | None:
+    """The session that an authorization attempt belongs to, locked."""
+    query = select(ConnectSessionRow).where(ConnectSessionRow.attempt_id == attempt_id)
+    return (await session.exec(query.with_for_update())).first()
+
+
+def open_for(row: ConnectSessionRow, cookie: str | None, at: datetime) -> str:
+    """Bind the session to a browser; the cookie by which it is known from now on.
+
+    Raises:
+        Conflict: it is over, or belongs to another browser.
+    """
+    if row.finished_at is not None or at >= row.expires_at:
+        raise Conflict("this link has been used, or its time is over")
+    if row.cookie_hash is None:
+        cookie = secrets.token_urlsafe(32)
+        row.cookie_hash, row.opened_at = _hash(cookie), at
+        return cookie
+    if cookie is None or not is_bound_to(row, cookie):
+        raise Conflict("this link has been opened in another browser")
+    return cookie
+
+
+def is_bound_to(row: ConnectSessionRow, cookie: str | None) -> bool:
+    """Whether this is the browser that opened the session."""
+    bound, shown = row.cookie_hash, _hash(cookie or "")
+    return bound is not None and hmac.compare_digest(bound, shown)
+
+
+def proof_of(row: ConnectSessionRow, cookie: str) -> str:
+    """What this browser brings to the application, which confirms its user with it."""
+    made = hmac.digest(cookie.encode(), b"proof" + row.id.bytes, "sha256")
+    return base64.urlsafe_b64encode(made).rstrip(b"=").decode()
+
+
+def hold_proof(row: ConnectSessionRow, cookie: str, at: datetime) -> None:
+    """From now on the application may confirm the user, for a minute."""
+    row.proof_hash = _hash(proof_of(row, cookie))
+    row.proof_until = at + CONFIRMED_WITHIN
+
+
+def is_proven(row: ConnectSessionRow, proof: str) -> bool:
+    """Whether this proof was made for the session."""
+    return row.proof_hash is not None and hmac.compare_digest(row.proof_hash, _hash(proof))
+
+
+def finish(row: ConnectSessionRow, reason: StatusReason | None, at: datetime) -> None:
+    """It has come to its end; ``reason``: why to none that was wanted."""
+    row.finished_at, row.reason = at, reason
+
+
+async def sweep(session: AsyncSession, at: datetime) -> None:
+    """Destroy codes and keys that were not confirmed in time."""
+    late = (
+        select(AttemptRow)
+        .where(AttemptRow.status == AttemptStatus.PARKED, col(AttemptRow.code_until) <= at)
+        .with_for_update(skip_locked=True)
+    )
+    for attempt in (await session.exec(late)).all():
+        attempts.finish(attempt, AttemptStatus.FAILED, StatusReason.AUTHORIZATION_TIMEOUT, at)
+    over = (
+        col(ConnectSessionRow.finished_at).is_(None),
+        col(ConnectSessionRow.proof_until) <= at,
+    )
+    kept = select(ConnectSessionRow).where(*over).with_for_update(skip_locked=True)
+    for row in (await session.exec(kept)).all():
+        if row.staged_id is not None:
+            await staging.remove(session, row.staged_id)
+    await session.exec(
+        update(ConnectSessionRow)
+        .where(*over)
+        .values(finished_at=at, reason=StatusReason.AUTHORIZATION_TIMEOUT)
+    )
+
+
+def _hash(value: str) -> bytes:
+    return hashlib.sha256(value.encode(errors="surrogatepass")).digest()
