@@ -8,7 +8,7 @@ from uuid import UUID
 
 import httpx
 
-from tests.web.conftest import Web
+from tests.web.gateway import Web
 
 OWN_FORM = {"sec-fetch-site": "same-origin"}
 

@@ -17,7 +17,7 @@ from storage import attempts, connect_sessions
 from storage.attempts import CODE_LIFE
 from storage.database import now
 from storage.tables import AttemptRow
-from tests.web.conftest import RETURN_URL, Web, gateway_of
+from tests.web.gateway import RETURN_URL, Web, gateway_of
 from tests.web.people import OWN_FORM, begin, browser, go_on, onward, to_the_end
 from tests.world import BROKER, Servers, new_world, write_broker
 
