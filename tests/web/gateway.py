@@ -18,6 +18,7 @@ from tests.world import World
 
 RETURN_URL = "http://127.0.0.1:9/back"
 UI = "http://127.0.0.1:8233"
+CODEC_TOKEN = "a-token-of-a-test"
 
 
 @dataclass
@@ -40,16 +41,18 @@ async def new_key(world: World, role: Role) -> Secret:
 
 
 @asynccontextmanager
-async def gateway_of(world: World, *, working: bool = True) -> AsyncIterator[Web]:
+async def gateway_of(
+    world: World, *, working: bool = True, port: int | None = None, ui: str = UI
+) -> AsyncIterator[Web]:
     """The gateway of a world, on a free port; with a worker that knows where it is."""
-    (port,) = free_ports(1)
+    port = port or free_ports(1)[0]
     public_url = f"http://127.0.0.1:{port}"
     options = Options(
         public_url=public_url,
         application="A Test",
         return_urls=frozenset({RETURN_URL}),
-        ui_origins=frozenset({UI}),
-        codec_token=Secret("a-token-of-a-test"),
+        ui_origins=frozenset({ui}),
+        codec_token=Secret(CODEC_TOKEN),
     )
     app = create_app(world.connections, world.codec, world.database, options)
     world.resources = replace(world.resources, public_url=options.public_url)
