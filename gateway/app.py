@@ -17,7 +17,10 @@ from storage.database import Database
 
 
 def create_app(
-    connections: ConnectionsClient, codec: EncryptionCodec, database: Database, options: Options
+    connections: ConnectionsClient,  # noqa: ARG001 -- the routes that use it are to come
+    codec: EncryptionCodec,
+    database: Database,
+    options: Options,
 ) -> FastAPI:
     """The gateway. It keeps nothing: any number of them can work side by side.
 

@@ -9,7 +9,7 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from moorline.settings import DEV_ENVIRONMENT, given
@@ -32,6 +32,8 @@ class Development:
 
     stack: Stack
     environment: Mapping[str, str]
+    codec_endpoint: str = field(repr=False)
+    """Where payloads are decoded; whoever knows the address may have it done."""
 
     async def start_worker(self, name: str = "worker", **environment: str) -> Child:
         """A worker as a process of its own."""
@@ -64,7 +66,7 @@ async def developing(
         await database.close()
         await set_up(given(), environment)
         await _start_parts(stack, state, environment)
-        yield Development(stack, environment)
+        yield Development(stack, environment, endpoint)
 
 
 async def _start_parts(stack: Stack, state: Path, environment: Mapping[str, str]) -> None:

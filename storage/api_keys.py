@@ -51,7 +51,8 @@ async def revoke(session: AsyncSession, key_id: str, at: datetime) -> ApiKeyRow:
     Raises:
         NotFound: there is no such key.
     """
-    row = await session.get(ApiKeyRow, key_id, with_for_update=True)
+    known = key_id.isalnum()  # others are no ids, and the database refuses some
+    row = await session.get(ApiKeyRow, key_id, with_for_update=True) if known else None
     if row is None:
         raise NotFound(f"no API key {key_id[:50]!r}")
     row.revoked_at = row.revoked_at or at

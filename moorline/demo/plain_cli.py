@@ -60,14 +60,14 @@ async def _update(
 
 
 async def _temporal(stage: Stage, command: list[str], arguments: list[str]) -> str:
-    stack = stage.development.stack
+    development = stage.development
     process = await asyncio.create_subprocess_exec(
         temporal_cli(),
         "workflow",
         *command,
         *arguments,
-        f"--address={stack.temporal_address}",
-        f"--codec-endpoint={stack.gateway_url}",
+        f"--address={development.stack.temporal_address}",
+        f"--codec-endpoint={development.codec_endpoint}",
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

@@ -51,7 +51,7 @@ class Examination:
             if settings is not None and living is not None:
                 await self._examine_lives(settings, client, living)
         if partial is not None:
-            await self._check("gateway", gateway.answers(partial))
+            await self._check("gateway", gateway.answers(settings or partial))
         await self._check("ports", installation.ports())
 
     async def _examine_database(self, settings: Settings) -> Unfinished | None:

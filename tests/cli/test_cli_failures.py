@@ -136,11 +136,12 @@ async def test_a_worker_with_another_redirect_address_is_noticed(
 
 async def test_where_nothing_is_set_the_setting_is_named(tmp_path: Path) -> None:
     bare = Terminal(bare_environment(), tmp_path)
-    lines = await asyncio.gather(*(bare.fails(word) for word in ("list", "worker")))
+    lines = await asyncio.gather(*(bare.fails(word) for word in ("list", "worker", "gateway")))
     assert set(lines) == {
         "Error: MOORLINE_DATABASE_URL: Field required (is `moorline dev` running?)\n"
     }
-    assert "MOORLINE_PAYLOAD_KEYS is not set" in await bare.fails("gateway")
+    stored = {"MOORLINE_DATABASE_URL": "postgresql+asyncpg://h/d"}
+    assert "MOORLINE_KEYS is not set" in await bare.fails("gateway", **stored)
     wrong = await bare.fails("list", MOORLINE_DATABASE_URL="mysql://mlcanary@h/d")
     assert wrong == "Error: MOORLINE_DATABASE_URL: must begin with postgresql+asyncpg://\n"
 

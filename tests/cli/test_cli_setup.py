@@ -18,7 +18,7 @@ from temporalio.common import Priority
 from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from tests.cli.terminal import Terminal, bare_environment, free_port, get
+from tests.cli.terminal import Terminal, free_port, get
 from tests.world import World, until
 
 
@@ -143,17 +143,16 @@ async def test_a_limit_slows_calls_to_providers_and_nothing_else(
     assert theirs > 1.5  # 30 calls at 10 a second, of which some may come at once
 
 
-async def test_the_gateway_needs_payload_keys_only_and_says_when_it_is_ready(
-    world: World, terminal: Terminal
+async def test_the_gateway_says_when_it_is_ready_and_what_keeps_it_from_listening(
+    terminal: Terminal,
 ) -> None:
     port = free_port()
-    own = {"MOORLINE_PAYLOAD_KEYS": world.payload_keys, "MOORLINE_GATEWAY_PORT": str(port)}
-    bare = Terminal({**bare_environment(), **own}, terminal.folder, terminal.secrets)
-    async with bare.running("gateway") as gateway:
+    there = {"MOORLINE_GATEWAY_PORT": str(port)}
+    async with terminal.running("gateway", **there) as gateway:
         await gateway.says("gateway ready")
-        page = await get(f"http://127.0.0.1:{port}/healthz?code=mlcanary")
-        assert page.json() == {"status": "ok"}
-        assert f"port {port} on 127.0.0.1 is taken" in await bare.fails("gateway")
+        for page in ("healthz?code=mlcanary", "readyz"):
+            assert (await get(f"http://127.0.0.1:{port}/{page}")).json() == {"status": "ok"}
+        assert f"port {port} on 127.0.0.1 is taken" in await terminal.fails("gateway", **there)
         done = await gateway.told(SIGTERM)
     assert done.code == 0
 

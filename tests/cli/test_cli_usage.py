@@ -55,7 +55,7 @@ async def test_help_is_there_at_once_and_names_every_command(terminal: Terminal)
     done = await terminal.run("--help")
     assert time.monotonic() - began < 5  # 0.25 s, where nothing else runs
     commands = "dev worker gateway setup migrate doctor connect authorize list show explain"
-    commands += " refresh revoke disconnect token rename watch events providers keys"
+    commands += " refresh revoke disconnect token rename watch events providers keys apikeys"
     assert all(f" {command} " in done.out for command in commands.split())
 
 

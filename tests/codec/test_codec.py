@@ -1,9 +1,5 @@
 """Payloads: encrypted, bound to their workflow, and readable where a person may read them."""
 
-import base64
-from collections.abc import AsyncIterator
-
-import httpx
 import pytest
 from temporalio.api.common.v1 import Payload
 from temporalio.converter import ActivitySerializationContext, WorkflowSerializationContext
@@ -11,13 +7,11 @@ from temporalio.converter import ActivitySerializationContext, WorkflowSerializa
 from client.codec import REFUSED, EncryptionCodec
 from client.converter import PayloadConverter
 from domain.errors import StorageFault
-from gateway.app import create_app
 from storage.keyring import Keyring, new_key
 from tests.world import World
 from workflows.messages import Revoke, Unreadable
 from workflows.names import workflow_id
 
-UI = "http://127.0.0.1:8233"
 OLD, NEW = new_key("old"), new_key("new")
 PLAIN = Payload(metadata={"encoding": b"json/plain"}, data=b'{"hello":"you"}')
 CLOSED = Payload(metadata={"encoding": REFUSED})
@@ -128,79 +122,3 @@ async def test_a_history_holds_nothing_readable_but_ids_and_names(living: World)
     raw = b"".join(event.SerializeToString() for event in history.events)
     assert b"my secret hobby" not in raw
     assert b"mlcanary" not in raw
-
-
-@pytest.fixture
-async def endpoint() -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(codec_of(NEW), ui_origins=[UI], namespaces=["default"])
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
-        yield http
-
-
-def body_of(*payloads: Payload) -> dict[str, list[dict[str, object]]]:
-    def encoded(value: bytes) -> str:
-        return base64.b64encode(value).decode()
-
-    return {
-        "payloads": [
-            {
-                "metadata": {name: encoded(value) for name, value in payload.metadata.items()},
-                "data": encoded(payload.data),
-            }
-            for payload in payloads
-        ]
-    }
-
-
-async def test_the_endpoint_decodes_for_the_web_ui(endpoint: httpx.AsyncClient) -> None:
-    (sealed,) = await codec_of(NEW).with_context(of_workflow("a")).encode([PLAIN])
-    answer = await endpoint.post(
-        "/decode?preserveStorageRefs=true",
-        json=body_of(sealed),
-        headers={"x-namespace": "default", "origin": UI},
-    )
-    assert answer.json() == body_of(PLAIN)
-    assert answer.headers["access-control-allow-origin"] == UI
-
-
-async def test_what_does_not_open_is_returned_as_it_came(endpoint: httpx.AsyncClient) -> None:
-    (foreign,) = await codec_of(OLD).encode([PLAIN])
-    answer = await endpoint.post(
-        "/decode", json=body_of(foreign, PLAIN), headers={"x-namespace": "default"}
-    )
-    assert answer.json() == body_of(foreign, PLAIN)
-
-
-@pytest.mark.parametrize(
-    ("headers", "content", "status"),
-    [
-        ({"x-namespace": "other"}, b"{}", 403),
-        ({}, b"{}", 422),
-        ({"x-namespace": "default", "content-type": "text/plain"}, b"{}", 415),
-        ({"x-namespace": "default"}, b"not json", 400),
-        ({"x-namespace": "default"}, b"[1]", 400),
-        ({"x-namespace": "default"}, b" " * (9 << 20), 413),
-        ({"x-namespace": "default", "host": "evil.example"}, b"{}", 400),
-    ],
-)
-async def test_the_endpoint_refuses_what_is_not_for_it(
-    endpoint: httpx.AsyncClient, headers: dict[str, str], content: bytes, status: int
-) -> None:
-    sent = {"content-type": "application/json", **headers}
-    answer = await endpoint.post("/decode", content=content, headers=sent)
-    assert answer.status_code == status
-
-
-async def test_no_other_page_may_read_what_the_endpoint_answers(
-    endpoint: httpx.AsyncClient,
-) -> None:
-    asked = {
-        "origin": "https://evil.example",
-        "access-control-request-method": "POST",
-        "access-control-request-headers": "content-type,x-namespace",
-    }
-    preflight = await endpoint.options("/decode", headers=asked)
-    assert "access-control-allow-origin" not in preflight.headers
-    allowed = await endpoint.options("/decode", headers={**asked, "origin": UI})
-    assert allowed.headers["access-control-allow-origin"] == UI

@@ -94,8 +94,14 @@ def test_the_temporal_service_is_started_with_exactly_the_facts() -> None:
 
 def test_addresses_that_repeat_a_port_agree_with_the_facts() -> None:
     facts = StackFacts.read()
-    codec = after("--ui-codec-endpoint", words("temporal"))
-    assert codec == [f"http://127.0.0.1:{facts.gateway.port}"]
+    (codec,) = after("--ui-codec-endpoint", words("temporal"))
+    gateway = services()["gateway"]["environment"]
+    assert isinstance(gateway, dict)
+    assert gateway["MOORLINE_GATEWAY_PORT"] == str(facts.gateway.port)
+    assert gateway["MOORLINE_PUBLIC_URL"] == f"http://127.0.0.1:{facts.gateway.port}"
+    assert gateway["MOORLINE_UI_ORIGIN"] == f"http://127.0.0.1:{facts.temporal.ui_port}"
+    public, token = gateway["MOORLINE_PUBLIC_URL"], gateway["MOORLINE_CODEC_TOKEN"]
+    assert codec == f"{public}/codec/{token}"
     for part in ("sandbox", "migrate", "setup", "worker", "gateway"):
         environment = services()[part]["environment"]
         assert isinstance(environment, dict)
