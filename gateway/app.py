@@ -8,6 +8,7 @@ from client.codec import EncryptionCodec
 from client.connections import ConnectionsClient
 from gateway.codec import codec_routes
 from gateway.data import data_routes
+from gateway.events import event_routes
 from gateway.health import health_routes
 from gateway.options import Options
 from gateway.problems import add_problems
@@ -35,6 +36,7 @@ def create_app(
     app.include_router(health_routes(database))
     app.include_router(codec_routes(codec, database, options))
     app.include_router(data_routes(database))
+    app.include_router(event_routes(database))
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(options.ui_origins),
