@@ -10,6 +10,7 @@ from gateway.codec import codec_routes
 from gateway.data import data_routes
 from gateway.events import event_routes
 from gateway.health import health_routes
+from gateway.metrics import add_metrics
 from gateway.options import Options
 from gateway.problems import add_problems
 from storage.database import Database
@@ -45,4 +46,5 @@ def create_app(
         allow_credentials=True,
     )
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=options.hosts)
+    add_metrics(app, database)  # the last, hence around all others
     return app
