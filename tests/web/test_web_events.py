@@ -3,12 +3,13 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from sqlalchemy import QueuePool
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.events import ProviderConnectionFailed
@@ -316,14 +317,22 @@ async def test_a_stream_ends_when_its_key_is_revoked(web_without_worker: Web) ->
     assert (await web.app.get(STREAM)).status_code == 401
 
 
-async def test_nothing_is_left_of_a_stream_whose_reader_has_gone(web_without_worker: Web) -> None:
-    async with streaming(web_without_worker.app):
-        assert answering()
+async def test_nothing_is_left_of_streams_whose_readers_have_gone(
+    web_without_worker: Web,
+) -> None:
+    web, pool = web_without_worker, web_without_worker.world.database.engine.pool
+    async with AsyncExitStack() as opened:
+        for _ in range(25):  # more than the pool holds
+            await opened.enter_async_context(streaming(web.app))
+        ids = await happen(web.world)
+        assert len(answering()) >= 25
 
     async def fact() -> bool:
-        return not answering()
+        assert isinstance(pool, QueuePool)
+        return not answering() and pool.checkedout() == 0
 
     await until(fact)
+    await all_of(web, ids)
 
 
 def answering() -> list[str]:
