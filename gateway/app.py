@@ -8,7 +8,10 @@ from client.codec import EncryptionCodec
 from client.connections import ConnectionsClient
 from gateway.codec import codec_routes
 from gateway.connecting import connecting_routes
+from gateway.data import data_routes
+from gateway.events import event_routes
 from gateway.health import health_routes
+from gateway.metrics import add_metrics
 from gateway.options import Options
 from gateway.problems import add_problems
 from gateway.sessions import Sessions
@@ -17,7 +20,7 @@ from storage.database import Database
 
 
 def create_app(
-    connections: ConnectionsClient,  # noqa: ARG001 -- the routes that use it are to come
+    connections: ConnectionsClient,
     codec: EncryptionCodec,
     database: Database,
     options: Options,
@@ -42,6 +45,8 @@ def create_app(
     sessions = Sessions(connections, database, options)
     app.include_router(starting_routes(connections, sessions, database))
     app.include_router(connecting_routes(sessions, connections, options))
+    app.include_router(data_routes(database))
+    app.include_router(event_routes(database))
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(options.ui_origins),
@@ -50,4 +55,5 @@ def create_app(
         allow_credentials=True,
     )
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=options.hosts)
+    add_metrics(app, database)  # the last, hence around all others
     return app

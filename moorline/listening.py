@@ -51,7 +51,10 @@ def listen(host: str, port: int) -> list[socket.socket]:
 
 @asynccontextmanager
 async def serving(app: Starlette, sockets: Sequence[socket.socket]) -> AsyncIterator[None]:
-    """Serve the application for as long as the block lasts; answers under way are finished."""
+    """Serve the application for as long as the block lasts; answers under way are finished.
+
+    Those that would never finish by themselves look at ``app.state.stopping``.
+    """
     config = uvicorn.Config(
         app,
         access_log=False,  # its lines hold queries
@@ -60,10 +63,12 @@ async def serving(app: Starlette, sockets: Sequence[socket.socket]) -> AsyncIter
         timeout_graceful_shutdown=GRACE_S,
     )
     server = _Server(config)
+    app.state.stopping = False
     running = asyncio.create_task(server.serve(sockets=list(sockets)))
     try:
         yield
     finally:
+        app.state.stopping = True
         server.should_exit = True
         await running
         _close(sockets)

@@ -40,6 +40,12 @@ async def verify(session: AsyncSession, presented: Secret) -> ApiKeyRow | None:
     return row
 
 
+async def is_good(session: AsyncSession, key_id: str) -> bool:
+    """Whether a key that was verified before would be so now."""
+    row = (await session.exec(_BY_ID, params={"id": key_id})).first()
+    return row is not None and row.revoked_at is None
+
+
 async def all_keys(session: AsyncSession) -> Sequence[ApiKeyRow]:
     """Every key, revoked ones included, in the order they were made."""
     return (await session.exec(select(ApiKeyRow).order_by(col(ApiKeyRow.created_at)))).all()

@@ -7,13 +7,13 @@ of the database it proves nothing unless its head is exported somewhere else.
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import bindparam
+from sqlalchemy import bindparam, func, tuple_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -68,6 +68,56 @@ async def after(session: AsyncSession, connection_id: UUID, seq: int) -> list[Ev
     query = select(EventRow).where(EventRow.connection_id == connection_id)
     query = query.where(col(EventRow.seq) > seq)
     return list((await session.exec(query.order_by(col(EventRow.seq)))).all())
+
+
+class Place(NamedTuple):
+    """A place in the stream of all events, between two of them."""
+
+    xid: int
+    position: int
+
+
+BEGINNING: Final = Place(0, 0)
+
+
+async def horizon(session: AsyncSession) -> Place:
+    """Up to where the stream is complete: no event will ever come before this place any more.
+
+    Whatever transaction runs now and may yet write one, in any database of the server, is after it.
+    """
+    oldest_running = select(func.pg_snapshot_xmin(func.pg_current_snapshot()))
+    return Place((await session.exec(oldest_running)).one(), 0)
+
+
+async def stream(
+    session: AsyncSession,
+    place: Place,
+    *,
+    user_id: UUID | None = None,
+    connection_id: UUID | None = None,
+    limit: int,
+) -> tuple[Sequence[EventRow], Place]:
+    """The events after a place, in order, and where to go on: none is skipped, none told twice.
+
+    An event is told once every transaction that began to write before its own has ended.
+    """
+    end = await horizon(session)
+    xid, position = col(EventRow.xid), col(EventRow.position)
+    query = select(EventRow).where(tuple_(xid, position) > place, xid < end.xid)
+    if user_id is not None:
+        query = query.where(EventRow.user_id == user_id)
+    if connection_id is not None:
+        query = query.where(EventRow.connection_id == connection_id)
+    rows = (await session.exec(query.order_by(xid, position).limit(limit))).all()
+    # Past all that were left out, too: they need not be looked through again.
+    return rows, place_of(rows[-1]) if len(rows) == limit else max(place, end)
+
+
+def place_of(row: EventRow) -> Place:
+    """Where the stream goes on after this event."""
+    assert row.xid is not None  # as read
+    assert row.position is not None
+    return Place(row.xid, row.position)
 
 
 async def head(session: AsyncSession, connection_id: UUID) -> bytes | None:

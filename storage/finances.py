@@ -6,9 +6,10 @@ columns (``unnest``), so that a page of hundreds is one statement.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
+from sqlalchemy import and_, or_, tuple_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from uuid6 import uuid7
@@ -115,29 +116,70 @@ async def holdings(
     return (await session.exec(query.order_by(*order))).all()
 
 
+class TransactionPlace(NamedTuple):
+    """Where a transaction stands among all of its connection."""
+
+    booked_at: datetime
+    account_id: UUID
+    source_id: str
+
+
+class BalancePlace(NamedTuple):
+    """Where a snapshot of an account stands among all of its connection."""
+
+    sync: int
+    account_id: UUID
+
+
 async def transactions(
-    session: AsyncSession, connection_id: UUID, *, account: str | None = None, limit: int = 100
+    session: AsyncSession,
+    connection_id: UUID,
+    *,
+    account: str | None = None,
+    after: TransactionPlace | None = None,
+    limit: int = 100,
 ) -> Sequence[tuple[AccountRow, TransactionRow]]:
     """The newest transactions of a connection, the newest first.
 
     Args:
         account: of this account only: the provider's id of it.
+        after: only what follows this place in that order, which is older.
     """
     query = select(AccountRow, TransactionRow).join(TransactionRow)
     query = query.where(AccountRow.connection_id == connection_id)
     if account is not None:
         query = query.where(AccountRow.source_id == account)
-    order = (col(TransactionRow.booked_at).desc(), col(TransactionRow.source_id).desc())
+    place = (
+        col(TransactionRow.booked_at),
+        col(TransactionRow.account_id),
+        col(TransactionRow.source_id),
+    )
+    if after is not None:
+        query = query.where(tuple_(*place) < after)
+    order = [each.desc() for each in place]
     return (await session.exec(query.order_by(*order).limit(limit))).all()
 
 
 async def balances(
-    session: AsyncSession, connection_id: UUID, *, limit: int = 100
+    session: AsyncSession,
+    connection_id: UUID,
+    *,
+    after: BalancePlace | None = None,
+    limit: int = 100,
 ) -> Sequence[tuple[AccountRow, BalanceRow]]:
-    """What accounts held when they were read, the newest first."""
+    """What accounts held when they were read, the newest first.
+
+    Args:
+        after: only what follows this place in that order.
+    """
     query = select(AccountRow, BalanceRow).join(BalanceRow)
     query = query.where(AccountRow.connection_id == connection_id)
-    order = (col(BalanceRow.sync).desc(), col(AccountRow.first_seen_at), col(AccountRow.id))
+    sync, account_id = col(BalanceRow.sync), col(BalanceRow.account_id)
+    if after is not None:
+        same = and_(sync == after.sync, account_id > after.account_id)
+        query = query.where(or_(sync < after.sync, same))
+    # The ids of accounts are in the order they were first seen in.
+    order = (sync.desc(), account_id)
     return (await session.exec(query.order_by(*order).limit(limit))).all()
 
 

@@ -1,6 +1,7 @@
 """Reading connections for people and programs, without their secrets."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import func
@@ -86,6 +87,29 @@ async def degraded(session: AsyncSession) -> dict[Outcome, int]:
     query = select(cause, func.count()).where(ConnectionRow.status == ConnectionStatus.ACTIVE)
     query = query.where(cause.is_not(None)).group_by(cause)
     return {Outcome(str(cause)): count for cause, count in (await session.exec(query)).all()}
+
+
+async def counted(session: AsyncSession) -> dict[tuple[str, ConnectionStatus], int]:
+    """How many connections there are of each provider in each status."""
+    which = (col(ConnectionRow.provider_slug), col(ConnectionRow.status))
+    query = select(*which, func.count()).group_by(*which)
+    rows = (await session.exec(query)).all()
+    return {(slug, ConnectionStatus(status)): count for slug, status, count in rows}
+
+
+async def overdue(session: AsyncSession) -> timedelta:
+    """How long the oldest refresh has been due that nobody has made, nor knows why not.
+
+    A degraded connection is none of these: its trouble is known, and it is tried again.
+    """
+    query = select(func.clock_timestamp() - func.min(CredentialsRow.refresh_at))
+    query = query.join(ConnectionRow).where(
+        ConnectionRow.status == ConnectionStatus.ACTIVE,
+        col(ConnectionRow.ended_at).is_(None),
+        col(ConnectionRow.degraded_since).is_(None),
+    )
+    since: timedelta | None = (await session.exec(query)).one()
+    return max(since or timedelta(), timedelta())
 
 
 def _view(found: Found, attempt: AttemptRow | None) -> ConnectionView:

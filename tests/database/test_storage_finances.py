@@ -8,6 +8,8 @@ import pytest
 
 from domain.finances import Account, Holding, Money, Transaction, TransactionPage
 from storage import finances, syncs
+from storage.finance_tables import TransactionRow
+from storage.finances import TransactionPlace
 from storage.syncs import Attempt
 from tests.stored import AT, HOUR, Stored
 
@@ -255,3 +257,28 @@ async def test_holdings_of_one_account_are_nothing_to_another(stored: Stored) ->
     await write_holdings(stored, ids["a"], holding("x"))
     await write_holdings(stored, ids["b"])
     assert await kept_holdings(stored, connection_id) == {"x": Decimal("99.5")}
+
+
+# -- page by page ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 100])
+async def test_pages_hold_each_transaction_once_though_many_are_booked_at_the_same_instant(
+    stored: Stored, limit: int
+) -> None:
+    connection_id = await stored.active()
+    ids = await write_accounts(stored, await begun(stored, connection_id), *map(account, "abc"))
+    same = [replace(transaction(number), booked_at=AT) for number in range(7)]
+    for account_id in ids.values():
+        await write_page(stored, account_id, page(*same, transaction(1000)))
+    found: list[TransactionRow] = []
+    after = None
+    while True:
+        async with stored.database.transaction() as session:
+            rows = await finances.transactions(session, connection_id, after=after, limit=limit)
+        if not rows:
+            break
+        found += [row for _, row in rows]
+        after = TransactionPlace(found[-1].booked_at, found[-1].account_id, found[-1].source_id)
+    assert len(found) == len({(row.account_id, row.source_id) for row in found}) == 3 * 8
+    assert [row.source_id for row in found[:3]] == ["t1000"] * 3

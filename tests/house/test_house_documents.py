@@ -71,7 +71,7 @@ def test_what_is_imported_was_not_all_named_as_a_dependency() -> None:
         for module in imported(file)
     }
     others = modules - set(sys.stdlib_module_names) - ROOMS
-    distributions = {owners[module][0].lower() for module in others}
+    distributions = {owners[module][0].lower().replace("_", "-") for module in others}
     assert distributions <= named
 
 

@@ -16,7 +16,7 @@ from temporalio.converter import WorkflowSerializationContext
 from client.codec import EncryptionCodec
 from gateway.codec import LONGEST_BODY, MOST_PAYLOADS
 from storage.keyring import Keyring, new_key
-from tests.web.conftest import UI, Web
+from tests.web.gateway import UI, Web
 
 HERE = {"x-namespace": "default", "content-type": "application/json"}
 PLAIN = Payload(metadata={"encoding": b"json/plain"}, data=b'{"hello":"you"}')
