@@ -16,6 +16,7 @@ from gateway.options import Options
 from gateway.problems import add_problems
 from gateway.sessions import Sessions
 from gateway.starting import starting_routes
+from gateway.sweeping import sweeping
 from storage.database import Database
 
 
@@ -38,6 +39,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         openapi_url="/v1/openapi.json",
+        lifespan=lambda _: sweeping(database),
     )
     add_problems(app)
     app.include_router(health_routes(database))

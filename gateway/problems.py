@@ -134,6 +134,11 @@ def add_problems(app: FastAPI) -> None:
         kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
         return problem(Refused(error.status_code, kind, error.detail, headers=error.headers))
 
+    @app.exception_handler(Exception)
+    async def unexpected(_: Request, error: Exception) -> JSONResponse:  # noqa: ARG001
+        detail = "something went wrong here; the log of the gateway says what"
+        return problem(Refused(500, "internal", detail))
+
 
 def _seconds_until(at: datetime | None) -> int:
     if at is None:

@@ -19,7 +19,7 @@ from storage.database import now
 from storage.tables import AttemptRow
 from tests.web.gateway import RETURN_URL, Web, gateway_of
 from tests.web.people import OWN_FORM, begin, browser, go_on, onward, to_the_end
-from tests.world import BROKER, Servers, new_world, write_broker
+from tests.world import BROKER, Servers, new_world, until, write_broker
 
 ACTIVE, PENDING, FAILED = (
     ConnectionStatus.ACTIVE,
@@ -429,3 +429,16 @@ async def test_the_page_a_user_goes_on_by_leads_to_the_provider_alone(web: Web) 
     async with browser() as person:
         answer = await person.post(link, headers=OWN_FORM)
     assert onward(answer).startswith(f"{web.world.servers.sandbox.base_url}/authorize?")
+
+
+async def test_the_gateway_destroys_by_itself_what_nobody_confirms(web: Web) -> None:
+    connection_id, link, _ = await begin(web, return_url=RETURN_URL)
+    async with browser() as person:
+        await returned(web, person, link)
+    await web.world.damage("UPDATE authorization_attempts SET code_until = now()")
+
+    async def fact() -> bool:
+        return (await attempt_of(web, connection_id)).sealed_code is None
+
+    await until(fact)
+    assert await exchanges(web) == 0

@@ -24,7 +24,6 @@ async def reading(servers: Servers, tmp_path: Path) -> AsyncIterator[Web]:
     """A gateway of a world whose provider's data is read."""
     async with (
         new_world(servers, tmp_path, entry=data_of(servers)) as world,
-        world.working(),
         gateway_of(world) as web,
     ):
         yield web

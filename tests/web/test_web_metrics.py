@@ -68,7 +68,7 @@ async def test_a_degraded_connection_is_counted_by_its_cause(web: Web) -> None:
 
 async def test_a_refresh_that_nobody_makes_is_said_to_be_overdue(living: World) -> None:
     await living.connected()
-    async with gateway_of(living) as web:
+    async with gateway_of(living, working=False) as web:
         await living.damage("UPDATE credentials SET refresh_at = now() - interval '2 hours'")
         found = await figures(web.metrics)
         assert 7200 <= figure(found, "moorline_refresh_overdue_seconds") < 7200 + 600
@@ -132,7 +132,7 @@ async def test_a_stream_is_not_held_back_and_is_counted_as_it_begins(
 
 
 async def test_two_gateways_count_apart(world: World) -> None:
-    async with gateway_of(world) as one, gateway_of(world) as other:
+    async with gateway_of(world) as one, gateway_of(world, working=False) as other:
         await one.anyone.get("/healthz")
         labels = {"route": "/healthz", "method": "GET", "status": "200"}
         assert figure(await figures(one.metrics), REQUESTS, **labels) == 1

@@ -1,0 +1,38 @@
+"""Destroying what nobody confirmed: a code or a key is parked for a minute, and no longer.
+
+Every gateway does it, side by side; whoever comes first has done it.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from domain.errors import MoorlineError
+from storage import connect_sessions
+from storage.database import Database, now
+
+log = logging.getLogger(__name__)
+
+PAUSE_S: Final = 5
+
+
+@asynccontextmanager
+async def sweeping(database: Database) -> AsyncIterator[None]:
+    """Sweep for as long as the block lasts."""
+    task = asyncio.create_task(_sweep(database))
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+async def _sweep(database: Database) -> None:
+    while True:
+        try:
+            async with database.transaction() as session:
+                await connect_sessions.sweep(session, await now(session))
+        except MoorlineError as error:
+            log.warning("what was not confirmed could not be destroyed yet: %s", error)
+        await asyncio.sleep(PAUSE_S)
