@@ -7,7 +7,9 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from client.codec import EncryptionCodec
 from client.connections import ConnectionsClient
 from gateway.codec import codec_routes
+from gateway.connections import connection_routes
 from gateway.health import health_routes
+from gateway.leases import lease_routes
 from gateway.options import Options
 from gateway.problems import add_problems
 from storage.database import Database
@@ -33,6 +35,8 @@ def create_app(
     add_problems(app)
     app.include_router(health_routes(database))
     app.include_router(codec_routes(codec, database, options))
+    app.include_router(connection_routes(connections, database))
+    app.include_router(lease_routes(connections, database, options))
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(options.ui_origins),
