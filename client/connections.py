@@ -132,6 +132,10 @@ class ConnectionsClient:
         begun = await self._messaging.start_authorizing(start)
         return Connecting(start.connection_id, begun.attempt_id, begun.url)
 
+    def knows(self, provider_slug: str) -> bool:
+        """Whether the catalogue has this provider: what is connected to another is never used."""
+        return provider_slug in self._catalogue.slugs()
+
     async def seal(
         self,
         connection_id: UUID,

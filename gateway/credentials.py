@@ -21,7 +21,7 @@ from client.connections import ConnectionsClient
 from domain.commands import ConnectProvider
 from domain.connection import is_valid_alias, is_valid_slug, provider_id_of
 from domain.credentials import CredentialType
-from domain.errors import Conflict, NotFound, ProviderConnectionError
+from domain.errors import Conflict, InvalidInput, NotFound, ProviderConnectionError
 from domain.outcomes import Outcome
 from domain.result import Failure
 from domain.secret import Secret
@@ -87,15 +87,7 @@ class Brought(_Brought):
     user_id: UUID
     provider: Slug
     alias: Alias = None
-    credentials: Annotated[
-        OAuth2Tokens | ApiKeyBrought,
-        Discriminator(
-            "type",
-            custom_error_type="credentials_type",
-            # Pydantic's own message would repeat what was sent.
-            custom_error_message="`type` must be oauth2 or api_key",
-        ),
-    ]
+    credentials: Annotated[OAuth2Tokens | ApiKeyBrought, Discriminator("type")]
 
     @property
     def credential_type(self) -> CredentialType:
@@ -111,6 +103,7 @@ async def bring(
     Where it is there already, nothing changes, but for a key in the place of one that is no good.
 
     Raises:
+        InvalidInput: no such provider, or it is spoken to in another way.
         Conflict: refused, and why; or something else has this id.
         Unreachable: nothing was accepted, or it was and is only delayed; says which.
     """
@@ -129,6 +122,8 @@ async def bring(
 async def _born(
     connections: ConnectionsClient, connection_id: UUID, brought: Brought
 ) -> ConnectionView:
+    if not connections.knows(brought.provider):
+        raise InvalidInput("the catalogue has no such provider")
     credentials = brought.credentials
     command = ConnectProvider(
         user_id=brought.user_id,

@@ -129,9 +129,6 @@ async def test_a_connection_that_there_is_not_is_not_found_by_any_route(
     connection_id = uuid4()
     path = path.format(id=connection_id)
     answer = await web_without_worker.app.request(method, path, json=body)
-    if method == "PATCH":  # asks the workflow, which is not there
-        problem_of(answer, 404, "not-found")
-        return
     found = problem_of(answer, 404, "not-found")
     assert found["detail"] == f"no connection {connection_id}"
 
@@ -353,7 +350,7 @@ async def test_a_connection_that_waits_for_its_user_takes_no_tokens(web: Web) ->
 async def test_a_provider_that_nobody_knows_is_refused(web: Web) -> None:
     body = await tokens_of(web, provider="no-such-provider")
     answer = await web.app.put(path_of(uuid4(), "/credentials"), json=body)
-    problem_of(answer, 409, "conflict")
+    problem_of(answer, 422, "invalid-input")
     assert CANARY not in answer.text
 
 
