@@ -12,7 +12,7 @@ from uuid import UUID
 
 from limits import RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import MovingWindowRateLimiter
+from limits.aio.strategies import FixedWindowRateLimiter
 
 from gateway.problems import Refused
 
@@ -21,10 +21,11 @@ REMINDERS: Final = RateLimitItemPerMinute(1, namespace="reminders")
 
 
 class Floods:
-    """How many messages were sent to each connection within the last minute."""
+    """How many messages were sent to each connection in the minute that its first one began."""
 
     def __init__(self) -> None:
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        # Of what `limits` has, the one that needs no thread to forget a connection again.
+        self._limiter = FixedWindowRateLimiter(MemoryStorage())
 
     async def take(self, connection_id: UUID) -> None:
         """Count one message.
@@ -43,7 +44,7 @@ class Floods:
         )
 
     async def may_remind(self, connection_id: UUID) -> bool:
-        """Whether nobody has told this connection of its end within the last minute."""
+        """Whether nobody has told this connection of its end in this minute."""
         return await self._limiter.test(REMINDERS, str(connection_id))
 
     async def reminded(self, connection_id: UUID) -> None:
