@@ -6,11 +6,15 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from client.codec import EncryptionCodec
 from client.connections import ConnectionsClient
+from gateway.bodies import ShortBodies
 from gateway.codec import codec_routes
 from gateway.connecting import connecting_routes
+from gateway.connections import connection_routes
 from gateway.data import data_routes
 from gateway.events import event_routes
+from gateway.floods import Floods
 from gateway.health import health_routes
+from gateway.leases import lease_routes
 from gateway.metrics import add_metrics
 from gateway.options import Options
 from gateway.problems import add_problems
@@ -44,11 +48,13 @@ def create_app(
     add_problems(app)
     app.include_router(health_routes(database))
     app.include_router(codec_routes(codec, database, options))
-    sessions = Sessions(connections, database, options)
-    app.include_router(starting_routes(connections, sessions, database))
+    sessions, floods = Sessions(connections, database, options), Floods()
+    app.include_router(starting_routes(connections, sessions, database, floods))
     app.include_router(connecting_routes(sessions, connections, options))
     app.include_router(data_routes(database))
     app.include_router(event_routes(database))
+    app.include_router(connection_routes(connections, database, floods))
+    app.include_router(lease_routes(connections, database, options))
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(options.ui_origins),
@@ -56,6 +62,7 @@ def create_app(
         allow_headers=["content-type", "x-namespace", "authorization", "authorization-extras"],
         allow_credentials=True,
     )
+    app.add_middleware(ShortBodies)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=options.hosts)
     add_metrics(app, database)  # the last, hence around all others
     return app

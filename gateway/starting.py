@@ -14,6 +14,7 @@ from domain.pages import Pages
 from domain.roles import Role
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView
+from gateway.refusals import documented
 from gateway.security import guard
 from gateway.sessions import Link, Sessions
 from storage.database import Database
@@ -74,7 +75,9 @@ def starting_routes(
     allowed = [Depends(guard(database, Role.APP))]
     router = APIRouter(prefix="/v1", tags=["connecting"], dependencies=allowed)
 
-    @router.post("/connections", status_code=201)
+    @router.post(
+        "/connections", status_code=201, responses={200: {"model": Begun}, **documented(409)}
+    )
     async def begin(asked: NewConnection, response: Response) -> Begun:
         """Begin a connection: PENDING, with a link for its user. The same id again: 200."""
         sessions.check_return_url(asked.return_url)
@@ -110,7 +113,11 @@ def starting_routes(
         link = await sessions.made(connection_id, attempt_id, asked.return_url)
         return Begun(connection=await connections.view(connection_id), connect=ConnectLink.of(link))
 
-    @router.post("/connections/{connection_id}/reauthorize", status_code=201)
+    @router.post(
+        "/connections/{connection_id}/reauthorize",
+        status_code=201,
+        responses=documented(404, 409, 429),
+    )
     async def reauthorize(connection_id: UUID, asked: Reauthorization) -> ConnectLink:
         """A new link, for the same connection: its user authorizes again, in place."""
         view = await connections.view(connection_id)
@@ -118,7 +125,7 @@ def starting_routes(
             raise Conflict("the connection has been disconnected")
         return ConnectLink.of(await sessions.begin(view, asked.return_url))
 
-    @router.post("/connect-sessions/{session_id}/complete")
+    @router.post("/connect-sessions/{session_id}/complete", responses=documented(404, 409))
     async def complete(session_id: UUID, confirmed: Confirmation) -> ConnectionView:
         """Confirm the user who came back: only now the code is exchanged, or the key stored."""
         return await sessions.complete(session_id, confirmed.user_id, confirmed.proof)
