@@ -14,6 +14,7 @@ from domain.pages import Pages
 from domain.roles import Role
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView
+from gateway.floods import Floods
 from gateway.refusals import documented
 from gateway.security import guard
 from gateway.sessions import Link, Sessions
@@ -69,14 +70,14 @@ class Begun(BaseModel):
 
 
 def starting_routes(
-    connections: ConnectionsClient, sessions: Sessions, database: Database
+    connections: ConnectionsClient, sessions: Sessions, database: Database, floods: Floods
 ) -> APIRouter:
     """``POST`` of connections, of new links for them, and of confirmations."""
     allowed = [Depends(guard(database, Role.APP))]
     router = APIRouter(prefix="/v1", tags=["connecting"], dependencies=allowed)
 
     @router.post(
-        "/connections", status_code=201, responses={200: {"model": Begun}, **documented(409)}
+        "/connections", status_code=201, responses={200: {"model": Begun}, **documented(409, 429)}
     )
     async def begin(asked: NewConnection, response: Response) -> Begun:
         """Begin a connection: PENDING, with a link for its user. The same id again: 200."""
@@ -91,6 +92,7 @@ def starting_routes(
         response.status_code = 200
         link = None
         if known.status is ConnectionStatus.PENDING and not known.ending:
+            await floods.take(connection_id)
             link = ConnectLink.of(await sessions.begin(known, asked.return_url))
         return Begun(connection=known, connect=link)
 
@@ -120,6 +122,7 @@ def starting_routes(
     )
     async def reauthorize(connection_id: UUID, asked: Reauthorization) -> ConnectLink:
         """A new link, for the same connection: its user authorizes again, in place."""
+        await floods.take(connection_id)
         view = await connections.view(connection_id)
         if view.ending or view.status is ConnectionStatus.DISCONNECTED:
             raise Conflict("the connection has been disconnected")

@@ -35,7 +35,6 @@ async def reading(servers: Servers, tmp_path: Path) -> AsyncIterator[Web]:
     """A gateway of a world whose provider's data is read."""
     async with (
         new_world(servers, tmp_path, entry=data_of(servers)) as world,
-        world.working(),
         gateway_of(world) as web,
     ):
         yield web
@@ -51,7 +50,7 @@ async def keyed(servers: Servers, tmp_path: Path) -> AsyncIterator[Web]:
         refused_again_after_s=1,
         refusals_until_expired=1,
     )
-    async with new_world(servers, tmp_path) as world, world.working(), gateway_of(world) as web:
+    async with new_world(servers, tmp_path) as world, gateway_of(world) as web:
         yield web
 
 

@@ -26,7 +26,7 @@ ROUTES = [("/lease", {"min_ttl_s": 60}), ("/lease/rejected", {"generation": 1})]
 async def keyed(servers: Servers, tmp_path: Path) -> AsyncIterator[Web]:
     """A gateway of a world that knows a broker, whose keys are given up at their first refusal."""
     write_broker(tmp_path, servers.sandbox.base_url, BROKER, refusals_until_expired=1)
-    async with new_world(servers, tmp_path) as world, world.working(), gateway_of(world) as web:
+    async with new_world(servers, tmp_path) as world, gateway_of(world) as web:
         yield web
 
 
