@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from domain.roles import Role
-from moorline.cli.arguments import AsJson
+from moorline.cli.arguments import AsJson, checked_alias
 from moorline.cli.help import Command, Group
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ def create(
             show_default=False,
         ),
     ],
-    name: Annotated[str, typer.Option(help="What it is for, for people.")] = "",
+    name: Annotated[
+        str, typer.Option(help="What it is for, for people.", callback=checked_alias)
+    ] = "",
     json: AsJson = False,
 ) -> None:
     """Make a key. It is shown this once: only its hash is stored."""

@@ -86,7 +86,8 @@ async def test_an_unknown_key_is_one_clear_line(terminal: Terminal, key_id: str)
 
 
 async def test_wrong_usage_makes_no_key(world: World, terminal: Terminal) -> None:
-    wrong = [("create",), ("create", "--role", "king"), ("revoke",)]
+    wrong: list[tuple[str, ...]] = [("create",), ("create", "--role", "king"), ("revoke",)]
+    wrong += [("create", "--role", "app", "--name", "x" * 101)]
     for done in await asyncio.gather(*(terminal.run("apikeys", *words) for words in wrong)):
         assert (done.code, done.out) == (2, "")
     async with world.database.transaction() as session:

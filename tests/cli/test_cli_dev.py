@@ -3,12 +3,14 @@
 import asyncio
 import os
 import socket
+import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from moorline.stack.identities import Identity
@@ -61,6 +63,17 @@ async def connected(terminal: Terminal, ports: str) -> str:
     return str(done.object["connection_id"])
 
 
+async def check_codec_endpoint(terminal: Terminal) -> None:
+    """The address that only this user may read decodes; one letter less, and there is nothing."""
+    file = terminal.folder / ".moorline" / "codec-endpoint"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    endpoint = file.read_text().strip()
+    async with httpx.AsyncClient(trust_env=False, headers={"x-namespace": "default"}) as http:
+        for address, status in ((endpoint, 200), (endpoint[:-1], 404)):
+            answer = await http.post(f"{address}/decode", json={"payloads": []})
+            assert answer.status_code == status
+
+
 async def test_a_connection_outlives_ctrl_c_and_kill_9(terminal: Terminal, ports: str) -> None:
     async with developing(terminal, ports) as dev:
         connection_id = await connected(terminal, ports)
@@ -76,6 +89,7 @@ async def test_a_connection_outlives_ctrl_c_and_kill_9(terminal: Terminal, ports
     assert not any(part.lives() for part in parts.values())
 
     async with developing(terminal, ports) as dev:
+        await check_codec_endpoint(terminal)
         assert (await terminal.run("token", connection_id)).out == first.out
         parts = running(terminal)
         dev.process.send_signal(SIGKILL)
