@@ -17,6 +17,7 @@ from client.imports import Imports
 from client.leasing import DEFAULT_MIN_TTL, Lease, Leases
 from client.messaging import Messaging
 from client.refusals import Gone
+from client.rejections import Rejection, Rejections
 from domain.commands import ConnectProvider
 from domain.connection import is_valid_alias
 from domain.credentials import CredentialType, ProviderCredentials
@@ -42,6 +43,7 @@ from storage import connections, events, views
 from storage.database import Database, now
 from storage.tables import ConnectionRow, EventRow
 from storage.vault import Vault
+from storage.views import Place
 from workflows.messages import (
     AuthorizationBegun,
     Authorize,
@@ -103,6 +105,7 @@ class ConnectionsClient:
         self._authorizations = Authorizations(database, vault, catalogue)
         self._imports = Imports(messaging, database, vault)
         self._leases = Leases(database, vault, self._newer_than)
+        self._rejections = Rejections(database, catalogue, self._newer_than)
 
     # -- beginning -----------------------------------------------------------------------------
 
@@ -172,6 +175,10 @@ class ConnectionsClient:
                     await asyncio.sleep(POLL_S)
         except TimeoutError:
             raise Unreachable("no worker has stored the connection yet") from None
+
+    def knows(self, provider_slug: str) -> bool:
+        """Whether the catalogue has this provider: what is connected to another is never used."""
+        return provider_slug in self._catalogue.slugs()
 
     async def seal(
         self,
@@ -305,6 +312,16 @@ class ConnectionsClient:
         """
         return await self._leases.lease(connection_id, min_ttl)
 
+    async def rejected(self, connection_id: UUID, generation: int) -> Rejection:
+        """The provider has refused the token of this generation: see to it that there is another.
+
+        A key is not renewed; it is verified, and stays where the provider takes it.
+
+        Raises:
+            NotFound, NeedsUser, Conflict, NotFresh, InvalidInput: see ``client.rejections``.
+        """
+        return await self._rejections.after(connection_id, generation)
+
     async def refresh(self, connection_id: UUID) -> ConnectionView:
         """Have the access token refreshed now, whatever is left of it.
 
@@ -416,11 +433,22 @@ class ConnectionsClient:
         user_id: UUID | None = None,
         provider_slug: str | None = None,
         status: ConnectionStatus | None = None,
+        limit: int = 1000,
+        before: Place | None = None,
     ) -> Sequence[ConnectionView]:
-        """Connections that match all that is given, the newest first."""
+        """Connections that match all that is given, the newest first.
+
+        Args:
+            before: only those that follow this place, which is the last one's of a page.
+        """
         async with self._database.transaction() as session:
             return await views.find(
-                session, user_id=user_id, provider_slug=provider_slug, status=status
+                session,
+                user_id=user_id,
+                provider_slug=provider_slug,
+                status=status,
+                limit=limit,
+                before=before,
             )
 
     async def events(self, connection_id: UUID) -> Sequence[EventRow]:

@@ -24,6 +24,7 @@ from storage.leases import Leasable
 from storage.vault import Vault
 
 DEFAULT_MIN_TTL: Final = timedelta(seconds=60)
+NO_TTL: Final = timedelta(0)
 TRIES: Final = 3
 
 EnsureFresh = Callable[[UUID, int, timedelta], Awaitable[None]]

@@ -8,7 +8,9 @@ from client.codec import EncryptionCodec
 from client.connections import ConnectionsClient
 from gateway.codec import codec_routes
 from gateway.connecting import connecting_routes
+from gateway.connections import connection_routes
 from gateway.health import health_routes
+from gateway.leases import lease_routes
 from gateway.options import Options
 from gateway.problems import add_problems
 from gateway.sessions import Sessions
@@ -39,6 +41,8 @@ def create_app(
     sessions = Sessions(connections, database, options)
     app.include_router(starting_routes(connections, sessions, database))
     app.include_router(connecting_routes(sessions, connections, options))
+    app.include_router(connection_routes(connections, database))
+    app.include_router(lease_routes(connections, database, options))
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(options.ui_origins),

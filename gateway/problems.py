@@ -123,7 +123,7 @@ def add_problems(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         found = [
-            {"at": ".".join(str(part) for part in each["loc"]), "problem": each["msg"]}
+            {"at": ".".join(str(part) for part in each["loc"]), "problem": _said(each)}
             for each in error.errors()
         ]
         detail = "the request does not fit; `errors` says where"
@@ -133,6 +133,11 @@ def add_problems(app: FastAPI) -> None:
     async def http(_: Request, error: HTTPException) -> JSONResponse:
         kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
         return problem(Refused(error.status_code, kind, error.detail, headers=error.headers))
+
+
+def _said(found: Mapping[str, str]) -> str:
+    # The one message of pydantic that repeats what was sent.
+    return "no such kind" if found["type"] == "union_tag_invalid" else found["msg"]
 
 
 def _seconds_until(at: datetime | None) -> int:

@@ -1,9 +1,11 @@
 """Reading connections for people and programs, without their secrets."""
 
 from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func
+from sqlalchemy import func, tuple_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import Select
@@ -20,6 +22,13 @@ from storage.claims import Purpose, orphans
 from storage.tables import AttemptRow, ConnectionRow, CredentialsRow, JournalRow, SyncRow
 
 Found = tuple[ConnectionRow, CredentialsRow, SyncRow | None]
+
+
+class Place(NamedTuple):
+    """Where a connection stands among all, the newest first: so much decides, and no more."""
+
+    created_at: datetime
+    connection_id: UUID
 
 
 def _all() -> Select[ConnectionRow, CredentialsRow, SyncRow]:
@@ -51,10 +60,14 @@ async def find(
     provider_slug: str | None = None,
     status: ConnectionStatus | None = None,
     limit: int = 1000,
+    before: Place | None = None,
 ) -> Sequence[ConnectionView]:
     """Connections that match all that is given, the newest first.
 
     Without revocations under way: see ``get``.
+
+    Args:
+        before: only those that follow this place; None: from the newest on.
     """
     query = _all()
     if user_id is not None:
@@ -63,7 +76,10 @@ async def find(
         query = query.where(ConnectionRow.provider_slug == provider_slug)
     if status is not None:
         query = query.where(ConnectionRow.status == status)
-    query = query.order_by(col(ConnectionRow.created_at).desc()).limit(limit)
+    created_at, by_id = col(ConnectionRow.created_at), col(ConnectionRow.id)
+    if before is not None:
+        query = query.where(tuple_(created_at, by_id) < tuple_(*before))
+    query = query.order_by(created_at.desc(), by_id.desc()).limit(limit)
     rows = (await session.exec(query)).all()
     tried = await attempts.newest_of(session, [row.id for row, *_ in rows])
     return [_view(found, tried.get(found[0].id)) for found in rows]

@@ -104,6 +104,7 @@ async def test_connections_are_found_by_all_that_is_asked_for_newest_first(
     assert await found(user_id=user_id, provider_slug=slug) == [new, old]
     assert await found(user_id=user_id, status=S.ACTIVE) == [old]
     assert await found(user_id=user_id, limit=2) == [elsewhere, new]
+    assert await found(user_id=user_id, before=views.Place(AT + timedelta(minutes=1), new)) == [old]
     assert await found(user_id=uuid4()) == []
 
 

@@ -1,0 +1,160 @@
+"""Credentials that an application has already, as they come in over HTTP.
+
+What was sent is not shown anywhere: not in a problem, not in a log, not in the answer.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SecretStr,
+)
+
+from client.connections import ConnectionsClient
+from domain.commands import ConnectProvider
+from domain.connection import is_valid_alias, is_valid_slug, provider_id_of
+from domain.credentials import CredentialType
+from domain.errors import Conflict, InvalidInput, NotFound, ProviderConnectionError
+from domain.outcomes import Outcome
+from domain.result import Failure
+from domain.secret import Secret
+from domain.status import ConnectionStatus
+from domain.view import ConnectionView
+
+
+def _checked_alias(alias: str | None) -> str | None:
+    if not is_valid_alias(alias):
+        raise ValueError(ProviderConnectionError.INVALID_ALIAS)
+    return alias
+
+
+def _checked_slug(slug: str) -> str:
+    if not is_valid_slug(slug):
+        raise ValueError(ProviderConnectionError.INVALID_PROVIDER_SLUG)
+    return slug
+
+
+Alias = Annotated[str | None, AfterValidator(_checked_alias)]
+Slug = Annotated[str, AfterValidator(_checked_slug)]
+Hidden = Annotated[SecretStr, Field(min_length=1, max_length=16_384)]
+
+
+class _Brought(BaseModel):
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+
+class OAuth2Tokens(_Brought):
+    """Of a grant that was made elsewhere. Without a refresh token it cannot be kept fresh."""
+
+    type: Literal["oauth2"]
+    access_token: Hidden
+    refresh_token: Hidden | None = None
+    expires_at: AwareDatetime | None = None
+    """End of the access token; null if unknown: it is refreshed at once."""
+
+    def secret(self) -> Mapping[str, Secret]:
+        """What is to be sealed."""
+        tokens = {"access_token": self.access_token, "refresh_token": self.refresh_token}
+        return {
+            name: Secret(token.get_secret_value())
+            for name, token in tokens.items()
+            if token is not None
+        }
+
+
+class ApiKeyBrought(_Brought):
+    """A key that the user made at the provider. It is verified first."""
+
+    type: Literal["api_key"]
+    api_key: Hidden
+    expires_at: None = None
+
+    def secret(self) -> Mapping[str, Secret]:
+        """What is to be sealed."""
+        return {"api_key": Secret(self.api_key.get_secret_value())}
+
+
+class Brought(_Brought):
+    """Whose credentials these are, and they themselves."""
+
+    user_id: UUID
+    provider: Slug
+    alias: Alias = None
+    credentials: Annotated[OAuth2Tokens | ApiKeyBrought, Discriminator("type")]
+
+    @property
+    def credential_type(self) -> CredentialType:
+        """As it is stored."""
+        return CredentialType(self.credentials.type)
+
+
+async def bring(
+    connections: ConnectionsClient, connection_id: UUID, brought: Brought
+) -> tuple[ConnectionView, bool]:
+    """Have a connection born with these credentials; whether it was this time.
+
+    Where it is there already, nothing changes, but for a key in the place of one that is no good.
+
+    Raises:
+        InvalidInput: no such provider, or it is spoken to in another way.
+        Conflict: refused, and why; or something else has this id.
+        Unreachable: nothing was accepted, or it was and is only delayed; says which.
+    """
+    try:
+        view = await connections.view(connection_id)
+    except NotFound:
+        return await _born(connections, connection_id, brought), True
+    _expect_same(view, brought)
+    key = brought.credentials
+    if isinstance(key, ApiKeyBrought) and _needs_key(view):
+        given = Secret(key.api_key.get_secret_value())
+        return await connections.supply_key(connection_id, given), False
+    return view, False
+
+
+async def _born(
+    connections: ConnectionsClient, connection_id: UUID, brought: Brought
+) -> ConnectionView:
+    if not connections.knows(brought.provider):
+        raise InvalidInput("the catalogue has no such provider")
+    credentials = brought.credentials
+    command = ConnectProvider(
+        user_id=brought.user_id,
+        provider_id=provider_id_of(brought.provider),
+        provider_slug=brought.provider,
+        alias=brought.alias,
+        credentials=await connections.seal(
+            connection_id,
+            credentials.secret(),
+            brought.credential_type,
+            credentials.expires_at,
+        ),
+    )
+    result = await connections.connect_provider(command, connection_id)
+    if isinstance(result, Failure):
+        raise Conflict(result.error)
+    return await connections.view(connection_id)
+
+
+def _expect_same(view: ConnectionView, brought: Brought) -> None:
+    """Whoever repeats a command means the same connection."""
+    if (view.user_id, view.provider_slug) != (brought.user_id, brought.provider):
+        raise Conflict("another user or provider has a connection of this id")
+    if view.ending or view.status is ConnectionStatus.DISCONNECTED:
+        raise Conflict(ProviderConnectionError.CONNECTION_DISCONNECTED)
+    if view.credential_type is not brought.credential_type:
+        raise Conflict(f"the connection is by {view.credential_type}")
+    if view.status is ConnectionStatus.PENDING:
+        raise Conflict("a connection of this id waits for its user's authorization")
+
+
+def _needs_key(view: ConnectionView) -> bool:
+    refused = view.trouble is not None and view.trouble.cause is Outcome.KEY_REFUSED
+    return refused or view.status is not ConnectionStatus.ACTIVE
