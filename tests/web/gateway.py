@@ -40,14 +40,16 @@ async def new_key(world: World, role: Role) -> Secret:
 
 
 @asynccontextmanager
-async def gateway_of(world: World, *, working: bool = True) -> AsyncIterator[Web]:
+async def gateway_of(
+    world: World, *, working: bool = True, return_url: str = RETURN_URL
+) -> AsyncIterator[Web]:
     """The gateway of a world, on a free port; with a worker that knows where it is."""
     (port,) = free_ports(1)
     public_url = f"http://127.0.0.1:{port}"
     options = Options(
         public_url=public_url,
         application="A Test",
-        return_urls=frozenset({RETURN_URL}),
+        return_urls=frozenset({return_url}),
         ui_origins=frozenset({UI}),
         codec_token=Secret("a-token-of-a-test"),
     )
