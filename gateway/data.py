@@ -17,6 +17,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from domain.errors import NotFound
 from domain.roles import Role
 from gateway.cursors import BigInteger, Instant, Storable, cursor_of, place_of
+from gateway.refusals import documented
 from gateway.security import guard
 from storage import finances
 from storage.database import Database
@@ -133,7 +134,10 @@ def data_routes(database: Database) -> APIRouter:
     ``transactions``."""
     allowed = Depends(guard(database, Role.APP))
     router = APIRouter(
-        prefix="/v1/connections/{connection_id}", tags=["data"], dependencies=[allowed]
+        prefix="/v1/connections/{connection_id}",
+        tags=["data"],
+        dependencies=[allowed],
+        responses=documented(404),
     )
 
     @router.get("/accounts")

@@ -22,6 +22,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.errors import InvalidInput, Unreachable
 from domain.roles import Role
+from gateway.refusals import documented
 from gateway.security import Caller, guard
 from storage import api_keys, events
 from storage.database import Database
@@ -80,7 +81,7 @@ class _Wanted:
 
 def event_routes(database: Database) -> APIRouter:
     """``/v1/events`` and ``/v1/events/stream``."""
-    router = APIRouter(prefix="/v1/events", tags=["events"])
+    router = APIRouter(prefix="/v1/events", tags=["events"], responses=documented())
     applications = guard(database, Role.APP)
 
     @router.get("", dependencies=[Depends(applications)])

@@ -1,12 +1,15 @@
 """Whether this process lives, and whether it can work."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel
 
+from gateway.refusals import Documented, documented
 from storage import schema
 from storage.database import Database
+
+_NOT_READY: Final[Documented] = {503: documented()[503]}
 
 
 class Health(BaseModel):
@@ -24,7 +27,7 @@ def health_routes(database: Database) -> APIRouter:
         """It runs."""
         return Health()
 
-    @router.get("/readyz")
+    @router.get("/readyz", responses=_NOT_READY)
     async def ready() -> Health:
         """Its database answers, and has the shape it needs."""
         await schema.check(database)

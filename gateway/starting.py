@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from client.connections import ConnectionsClient
 from domain.connection import MAX_ALIAS, MAX_SLUG
 from domain.credentials import CredentialType
-from domain.errors import Conflict, NotFound
+from domain.errors import Conflict, InvalidInput, NotFound
 from domain.pages import Pages
 from domain.roles import Role
 from domain.status import ConnectionStatus
@@ -82,6 +82,8 @@ def starting_routes(
     async def begin(asked: NewConnection, response: Response) -> Begun:
         """Begin a connection: PENDING, with a link for its user. The same id again: 200."""
         sessions.check_return_url(asked.return_url)
+        if not connections.knows(asked.provider):
+            raise InvalidInput("there is no such provider")
         connection_id = asked.connection_id or uuid4()
         try:
             known = await connections.view(connection_id)

@@ -42,7 +42,12 @@ async def new_key(world: World, role: Role) -> Secret:
 
 @asynccontextmanager
 async def gateway_of(
-    world: World, *, working: bool = True, port: int | None = None, ui: str = UI
+    world: World,
+    *,
+    working: bool = True,
+    port: int | None = None,
+    ui: str = UI,
+    return_url: str = RETURN_URL,
 ) -> AsyncIterator[Web]:
     """The gateway of a world, on a free port; with a worker that knows where it is."""
     port = port or free_ports(1)[0]
@@ -50,7 +55,7 @@ async def gateway_of(
     options = Options(
         public_url=public_url,
         application="A Test",
-        return_urls=frozenset({RETURN_URL}),
+        return_urls=frozenset({return_url}),
         ui_origins=frozenset({ui}),
         codec_token=Secret(CODEC_TOKEN),
     )

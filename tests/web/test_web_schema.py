@@ -9,11 +9,14 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis import Case
 from schemathesis.core.result import Ok
+from schemathesis.specs.openapi import checks
 
 from tests.web.gateway import Web
 
 ENDLESS = "/v1/events/stream"
 SHOTS = 12
+MEANT = checks.positive_data_acceptance
+"""That all that fits is accepted: a document cannot say which providers and addresses are known."""
 
 
 async def test_whatever_is_sent_the_api_answers_as_its_document_says(web: Web) -> None:
@@ -44,7 +47,9 @@ def exercise(document: dict[str, object], url: str, authorization: str) -> None:
         )
         @given(case=operation.as_strategy())
         def check(case: Case[Any]) -> None:
-            case.call_and_validate(headers={"Authorization": authorization})
+            case.call_and_validate(
+                headers={"Authorization": authorization}, excluded_checks=[MEANT]
+            )
 
         check()
 
