@@ -16,11 +16,12 @@ from domain.roles import Role
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView, Receipt
 from gateway.credentials import Alias, Brought, Slug, bring
+from gateway.cursors import LONGEST_CURSOR, Instant, cursor_of, place_of
 from gateway.floods import Floods
-from gateway.paging import LONGEST_CURSOR, cursor_after, place_of
 from gateway.refusals import Documented, documented
 from gateway.security import Caller, guard
 from storage.database import Database
+from storage.views import Place
 
 PAGE: Final = 50
 LARGEST_PAGE: Final = 200
@@ -66,6 +67,13 @@ class Sought(BaseModel):
     cursor: str | None = Field(default=None, max_length=LONGEST_CURSOR)
 
 
+class AfterConnection(BaseModel):
+    """Where a page of connections ended."""
+
+    created_at: Instant
+    connection_id: UUID
+
+
 def connection_routes(
     connections: ConnectionsClient, database: Database, floods: Floods
 ) -> APIRouter:
@@ -88,11 +96,11 @@ def connection_routes(
             provider_slug=sought.provider,
             status=sought.status,
             limit=sought.limit + 1,
-            before=None if sought.cursor is None else place_of(sought.cursor),
+            before=_before(sought.cursor),
         )
         items = list(found[: sought.limit])
         more = len(found) > sought.limit
-        return Page(items=items, next_cursor=cursor_after(items[-1]) if more else None)
+        return Page(items=items, next_cursor=_cursor_after(items[-1]) if more else None)
 
     @router.get("/{connection_id}", dependencies=reading, responses=documented(404))
     async def view(connection_id: UUID) -> ConnectionView:
@@ -185,3 +193,13 @@ async def _end(
 
 def _actor(caller: Caller) -> str:
     return f"api-key {caller.key_id}"
+
+
+def _cursor_after(last: ConnectionView) -> str:
+    place = AfterConnection(created_at=last.created_at, connection_id=last.connection_id)
+    return cursor_of(place)
+
+
+def _before(cursor: str | None) -> Place | None:
+    place = place_of(AfterConnection, cursor)
+    return Place(place.created_at, place.connection_id) if place else None

@@ -6,7 +6,7 @@ can do no more than a page can. It must not be able to make the database stumble
 
 import base64
 from datetime import UTC, datetime
-from typing import Annotated, TypeVar
+from typing import Annotated, Final, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, StringConstraints
 
@@ -21,6 +21,8 @@ Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 BigInteger = Annotated[int, Field(ge=0, lt=1 << 63)]
 Storable = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
 """A text that PostgreSQL can hold."""
+
+LONGEST_CURSOR: Final = 400
 
 PlaceT = TypeVar("PlaceT", bound=BaseModel)
 
