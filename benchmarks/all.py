@@ -7,6 +7,7 @@ from benchmarks.costs import cycle_costs, renewal_costs
 from benchmarks.figures import Effort, Figure
 from benchmarks.ground import Ground
 from benchmarks.leasing import leases
+from benchmarks.leasing_over_http import leases_over_http
 from benchmarks.memory import idle_memory
 from benchmarks.reading import synced_rows
 from benchmarks.refreshing import refresh_cycles
@@ -21,6 +22,7 @@ ALL: Final[dict[str, Benchmark]] = {
     "renewal": renewal_costs,
     "revoke": revocations,
     "leases": leases,
+    "http": leases_over_http,
     "rows": synced_rows,
     "memory": idle_memory,
     "server": server_tuning,
