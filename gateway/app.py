@@ -50,7 +50,7 @@ def create_app(
     app.include_router(codec_routes(codec, database, options))
     sessions, floods = Sessions(connections, database, options), Floods()
     app.include_router(starting_routes(connections, sessions, database, floods))
-    app.include_router(connecting_routes(sessions, connections, options))
+    app.include_router(connecting_routes(sessions, connections, options, floods))
     app.include_router(data_routes(database))
     app.include_router(event_routes(database))
     app.include_router(connection_routes(connections, database, floods))

@@ -18,7 +18,9 @@ from domain.errors import Conflict, InvalidInput, MoorlineError, NotFound
 from domain.secret import Secret
 from domain.status import StatusReason
 from domain.words import WHY
+from gateway.floods import Floods
 from gateway.options import Options
+from gateway.problems import Refused
 from gateway.rendering import message, page, see_other
 from gateway.sessions import Sessions, Shown
 from storage.gateway_tables import ConnectSessionRow
@@ -30,11 +32,11 @@ _NOT_OURS: Final = (Conflict, InvalidInput, NotFound)
 
 
 def connecting_routes(
-    sessions: Sessions, connections: ConnectionsClient, options: Options
+    sessions: Sessions, connections: ConnectionsClient, options: Options, floods: Floods
 ) -> APIRouter:
     """The pages. None of them is part of the API."""
     router = APIRouter(include_in_schema=False)
-    pages = _Pages(sessions, connections, options)
+    pages = _Pages(sessions, connections, options, floods)
     router.add_api_route("/connect/{link}", pages.ask, methods=["GET"])
     router.add_api_route("/connect/{link}", pages.go, methods=["POST"])
     router.add_api_route("/key/{session_id}", pages.ask_key, methods=["GET"])
@@ -46,11 +48,16 @@ def connecting_routes(
 
 class _Pages:
     def __init__(
-        self, sessions: Sessions, connections: ConnectionsClient, options: Options
+        self,
+        sessions: Sessions,
+        connections: ConnectionsClient,
+        options: Options,
+        floods: Floods,
     ) -> None:
         self._sessions = sessions
         self._connections = connections
         self._options = options
+        self._floods = floods
 
     async def ask(self, link: str) -> Response:
         """Who asks, which provider, what for. Looking at it uses nothing up."""
@@ -145,8 +152,11 @@ class _Pages:
         try:
             shown = await self._of_browser(session_id, request)
             cookie = self._cookie(session_id, request) or ""
+            await self._floods.take(shown.connection.id)
             await self._sessions.take_key(shown, cookie, Secret(key))
             shown = await self._of_browser(session_id, request)
+        except Refused:
+            return message(429, "Too many keys", "Wait a minute, and then go back and try again.")
         except Conflict as refused:
             return await self._key_form(session_id, request, _sentence(refused), 409)
         except _NOT_OURS:

@@ -20,6 +20,7 @@ from domain.secret import Secret
 from domain.status import StatusReason
 from storage import attempts, staging
 from storage.attempts import CODE_LIFE, AttemptStatus
+from storage.database import run
 from storage.gateway_tables import ConnectSessionRow
 from storage.tables import AttemptRow
 
@@ -123,7 +124,7 @@ def finish(row: ConnectSessionRow, reason: StatusReason | None, at: datetime) ->
 
 
 async def sweep(session: AsyncSession, at: datetime) -> None:
-    """Destroy codes and keys that were not confirmed in time."""
+    """Destroy codes and keys that were not confirmed in time; finish what is over."""
     late = (
         select(AttemptRow)
         .where(AttemptRow.status == AttemptStatus.PARKED, col(AttemptRow.code_until) <= at)
@@ -144,6 +145,16 @@ async def sweep(session: AsyncSession, at: datetime) -> None:
         .where(*over)
         .values(finished_at=at, reason=StatusReason.AUTHORIZATION_TIMEOUT)
     )
+    await run(session, _OUTLIVED, {"at": at})
+
+
+_OUTLIVED: Final = """
+UPDATE connect_sessions SET finished_at = :at, reason = attempt.reason
+FROM authorization_attempts attempt
+WHERE attempt.id = attempt_id AND connect_sessions.finished_at IS NULL
+  AND attempt.status IN ('succeeded', 'failed')
+"""
+"""Sessions whose attempt is over, and whose gateway did not live to write it down."""
 
 
 def _hash(value: str) -> bytes:

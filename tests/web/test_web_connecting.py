@@ -442,3 +442,25 @@ async def test_the_gateway_destroys_by_itself_what_nobody_confirms(web: Web) -> 
 
     await until(fact)
     assert await exchanges(web) == 0
+
+
+async def test_a_result_that_no_gateway_lived_to_write_down_is_told_all_the_same(web: Web) -> None:
+    connection_id, link, session_id = await begin(web)
+    async with browser() as person:
+        back = await web.world.sandbox.authorize(await go_on(person, link))
+        assert "is connected" in (await to_the_end(person, back)).text
+        await web.world.damage("UPDATE connect_sessions SET finished_at = NULL")
+        page = await to_the_end(person, f"{web.options.public_url}/connected/{session_id}")
+    assert "is connected" in page.text
+    assert (await web.world.connections.view(connection_id)).status is ACTIVE
+
+
+async def test_keys_are_not_tried_without_end_on_our_page(servers: Servers, tmp_path: Path) -> None:
+    write_broker(tmp_path, servers.sandbox.base_url)
+    async with new_world(servers, tmp_path) as world, gateway_of(world) as web:
+        _, link, _ = await begin(web, provider=BROKER)
+        async with browser() as person:
+            form = await key_form(web, person, link)
+            tries = [await give(person, form, f"guess-{number}") for number in range(31)]
+    assert {answer.status_code for answer in tries[:30]} == {409}
+    assert tries[30].status_code == 429
