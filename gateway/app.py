@@ -43,6 +43,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         openapi_url="/v1/openapi.json",
+        redirect_slashes=False,  # such a redirect would name scheme and host, and may lose the TLS
         lifespan=lambda _: sweeping(database),
     )
     add_problems(app)

@@ -163,8 +163,12 @@ class _Pages:
             return _nothing_here()
         except MoorlineError:
             return _out_of_order()
-        return see_other(
-            self._sessions.way_back(shown.session, cookie) or f"/connected/{shown.session.id}"
+        back = self._sessions.way_back(shown.session, cookie)
+        if back is None:
+            return see_other(f"/connected/{shown.session.id}")
+        # As in `_onward`: a redirect to another origin after a form would be held to `form-action`.
+        return page(
+            "onward.html", refresh=f"0;url={back}", url=back, provider=self._options.application
         )
 
     async def come_back(self, slug: str, request: Request) -> Response:

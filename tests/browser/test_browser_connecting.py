@@ -66,6 +66,25 @@ async def test_a_user_gives_a_key(servers: Servers, tmp_path: Path, phone: Page)
         await expect(phone.get_by_role("heading")).to_have_text("Broker is connected")
 
 
+async def test_a_browser_brings_the_application_its_proof_after_a_key(
+    servers: Servers, tmp_path: Path, phone: Page
+) -> None:
+    write_broker(tmp_path, servers.sandbox.base_url)
+    async with new_world(servers, tmp_path) as world, gateway_of(world) as web:
+        _, link, _ = await begin(web, provider=BROKER, return_url=RETURN_URL)
+
+        async def application(route: Route) -> None:
+            await route.fulfill(body="back")
+
+        await phone.route(f"{RETURN_URL}**", application)
+        await phone.goto(link)
+        await phone.get_by_role("button", name="Continue").click()
+        await phone.get_by_label("API key").fill((await world.sandbox.new_key()).api_key)
+        await phone.get_by_role("button", name="Connect").click()
+        await expect(phone.get_by_text("back", exact=True)).to_be_visible()
+        assert "proof=" in phone.url
+
+
 async def test_an_expired_link_says_so(web: Web, phone: Page) -> None:
     _, link, session_id = await begin(web)
     async with web.world.database.transaction() as session:
