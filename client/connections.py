@@ -16,7 +16,7 @@ from client.authorizations import Admit, Authorizations, Received
 from client.imports import Imports
 from client.leasing import DEFAULT_MIN_TTL, Lease, Leases
 from client.messaging import Messaging
-from client.refusals import Gone
+from client.refusals import Gone, needs_user
 from client.rejections import Rejection, Rejections
 from domain.commands import ConnectProvider
 from domain.connection import is_valid_alias
@@ -25,7 +25,6 @@ from domain.errors import (
     Conflict,
     InvalidInput,
     MoorlineError,
-    NeedsUser,
     NotFound,
     ProviderConnectionError,
     Unreachable,
@@ -36,7 +35,6 @@ from domain.result import Result
 from domain.secret import Secret
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView, Receipt
-from domain.words import WHY
 from providers.catalogue import Catalogue
 from providers.entry import OAuth2Entry
 from storage import connections, events, views
@@ -135,10 +133,7 @@ class ConnectionsClient:
         if not is_valid_alias(alias):
             raise InvalidInput(ProviderConnectionError.INVALID_ALIAS)
         connection_id = connection_id or uuid4()
-        # Also finds out that the database is away before a workflow would wait for it.
-        async with self._database.transaction() as session:
-            if await session.get(ConnectionRow, connection_id) is not None:
-                raise Conflict(f"connection {connection_id} exists already")
+        await self._expect_none(connection_id)
         start = StartConnection(
             connection_id=connection_id,
             user_id=user_id,
@@ -162,10 +157,7 @@ class ConnectionsClient:
         start = StartConnection(
             connection_id=connection_id, user_id=user_id, provider_slug=provider_slug, alias=alias
         )
-        # Also finds out that the database is away before a workflow would wait for it.
-        async with self._database.transaction() as session:
-            if await session.get(ConnectionRow, connection_id) is not None:
-                raise Conflict(f"connection {connection_id} exists already")
+        await self._expect_none(connection_id)
         await self._messaging.start(start)
         try:
             async with asyncio.timeout(HEEDED_WITHIN.total_seconds()):
@@ -355,8 +347,7 @@ class ConnectionsClient:
                 f"no data is read from {view.provider_slug}: its entry has no `data`"
             )
         if view.status is not ConnectionStatus.ACTIVE:
-            message = f"the connection is {view.status}: {WHY[view.reason]}"
-            raise NeedsUser(message, status=view.status, reason=view.reason)
+            raise needs_user(view.status, view.reason)
         await self._tell(connection_id, "sync_now", SyncNow())
 
     # -- ending --------------------------------------------------------------------------------
@@ -470,6 +461,16 @@ class ConnectionsClient:
         return view
 
     # -- within --------------------------------------------------------------------------------
+
+    async def _expect_none(self, connection_id: UUID) -> None:
+        """Also finds out that the database is away before a workflow would wait for it.
+
+        Raises:
+            Conflict: there is a connection of this id already.
+        """
+        async with self._database.transaction() as session:
+            if await session.get(ConnectionRow, connection_id) is not None:
+                raise Conflict(f"connection {connection_id} exists already")
 
     async def _ask(
         self, connection_id: UUID, name: str, question: Message, answer: type[AnswerT]

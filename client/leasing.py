@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from domain.errors import Conflict, NeedsUser, NotFresh, StorageFault
+from client.refusals import needs_user
+from domain.errors import Conflict, NotFresh, StorageFault
 from domain.schedule import capped_min_ttl
 from domain.secret import Secret
-from domain.status import StatusReason
-from domain.words import WHY
+from domain.status import ConnectionStatus, StatusReason
 from providers.token_answers import is_bearer
 from storage import leases
 from storage.credentials import SEALED_AS
@@ -103,9 +103,7 @@ def _judge(found: Leasable, min_ttl: timedelta) -> timedelta | None:
     if connection.ended_at is not None:
         raise Conflict("the connection has been disconnected")
     if not found.available:
-        reason = StatusReason(connection.reason)
-        message = f"the connection is {connection.status}: {WHY[reason]}"
-        raise NeedsUser(message, status=connection.status, reason=reason)
+        raise needs_user(ConnectionStatus(connection.status), StatusReason(connection.reason))
     if not is_bearer(credentials.token_type):
         raise NotFresh("the provider issues tokens of a type that cannot be handed out")
     promised = capped_min_ttl(min_ttl, found.lifetime)

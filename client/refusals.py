@@ -28,6 +28,8 @@ from domain.errors import (
     StorageFault,
     Unreachable,
 )
+from domain.status import ConnectionStatus, StatusReason
+from domain.words import WHY
 
 
 class Gone(NotFound):
@@ -36,6 +38,11 @@ class Gone(NotFound):
 
 class Draining(NotFresh):
     """The run is about to continue as new; the next one answers."""
+
+
+def needs_user(status: ConnectionStatus, reason: StatusReason) -> NeedsUser:
+    """Only the user can bring a connection of this status back; says why."""
+    return NeedsUser(f"the connection is {status}: {WHY[reason]}", status=status, reason=reason)
 
 
 _BY_TYPE: dict[str, type[MoorlineError]] = {

@@ -10,12 +10,12 @@ from typing import Final, Literal
 from uuid import UUID
 
 from client.leasing import NO_TTL, EnsureFresh
+from client.refusals import needs_user
 from domain.credentials import CredentialType
-from domain.errors import Conflict, InvalidInput, NeedsUser, NotFresh, ProviderConnectionError
+from domain.errors import Conflict, InvalidInput, NotFresh, ProviderConnectionError
 from domain.schedule import LONGEST_FLOOR
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView
-from domain.words import WHY
 from providers.catalogue import Catalogue
 from storage import views
 from storage.database import Database, now
@@ -91,6 +91,5 @@ class Rejections:
         if view.ending or view.status is ConnectionStatus.DISCONNECTED:
             raise Conflict(ProviderConnectionError.CONNECTION_DISCONNECTED)
         if view.status is not ConnectionStatus.ACTIVE:
-            message = f"the connection is {view.status}: {WHY[view.reason]}"
-            raise NeedsUser(message, status=view.status, reason=view.reason)
+            raise needs_user(view.status, view.reason)
         return view, at

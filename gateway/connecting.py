@@ -23,7 +23,6 @@ from gateway.options import Options
 from gateway.problems import Refused
 from gateway.rendering import message, page, see_other
 from gateway.sessions import Sessions, Shown
-from storage.gateway_tables import ConnectSessionRow
 
 PATIENCE_S: Final = 5
 """How long a result page waits for the result before it is shown as under way."""
@@ -64,10 +63,8 @@ class _Pages:
         try:
             shown = await self._sessions.of_link(link)
             offer = self._connections.offer(shown.connection.provider_slug)
-        except _NOT_OURS:
-            return _nothing_here()
-        except MoorlineError:
-            return _out_of_order()
+        except MoorlineError as error:
+            return _failed(error)
         return page(
             "ask.html",
             application=self._options.application,
@@ -83,18 +80,15 @@ class _Pages:
         if not self._is_our_own_form(request):
             return _wrong_form()
         try:
-            shown = await self._sessions.of_link(link)
-            name = self._sessions.cookie_name(shown.session.id)
-            row, cookie = await self._sessions.open(link, request.cookies.get(name))
-            answer = await self._onward(row, shown)
+            shown, cookie = await self._sessions.open(link, request.cookies)
+            answer = await self._onward(shown)
         except Conflict as taken:
             return message(409, "This link cannot be used", _sentence(taken))
-        except _NOT_OURS:
-            return _nothing_here()
-        except MoorlineError:
-            return _out_of_order()
+        except MoorlineError as error:
+            return _failed(error)
+        row = shown.session
         answer.set_cookie(
-            name,
+            self._sessions.cookie_name(row.id),
             cookie,
             max_age=max(1, round((row.expires_at - datetime.now(UTC)).total_seconds())),
             path="/",
@@ -104,14 +98,13 @@ class _Pages:
         )
         return answer
 
-    async def _onward(self, row: ConnectSessionRow, shown: Shown) -> Response:
+    async def _onward(self, shown: Shown) -> Response:
+        row = shown.session
         if row.attempt_id is None:
             return see_other(f"/key/{row.id}")
         url = await self._connections.provider_url(row.attempt_id)
         provider = self._connections.offer(shown.connection.provider_slug).name
-        # A redirect after a form would be held to `form-action`, also wherever the provider goes on
-        # to; a page that goes on by itself is not.
-        return page("onward.html", refresh=f"0;url={url}", url=url, provider=provider)
+        return _on_to(url, provider)
 
     async def ask_key(self, session_id: UUID, request: Request) -> Response:
         """The form for an API key."""
@@ -122,10 +115,8 @@ class _Pages:
     ) -> Response:
         try:
             shown = await self._of_browser(session_id, request)
-        except _NOT_OURS:
-            return _nothing_here()
-        except MoorlineError:
-            return _out_of_order()
+        except MoorlineError as error:
+            return _failed(error)
         if shown.session.finished_at is not None:
             return see_other(f"/connected/{session_id}")
         return page(
@@ -159,17 +150,12 @@ class _Pages:
             return message(429, "Too many keys", "Wait a minute, and then go back and try again.")
         except Conflict as refused:
             return await self._key_form(session_id, request, _sentence(refused), 409)
-        except _NOT_OURS:
-            return _nothing_here()
-        except MoorlineError:
-            return _out_of_order()
+        except MoorlineError as error:
+            return _failed(error)
         back = self._sessions.way_back(shown.session, cookie)
         if back is None:
             return see_other(f"/connected/{shown.session.id}")
-        # As in `_onward`: a redirect to another origin after a form would be held to `form-action`.
-        return page(
-            "onward.html", refresh=f"0;url={back}", url=back, provider=self._options.application
-        )
+        return _on_to(back, self._options.application)
 
     async def come_back(self, slug: str, request: Request) -> Response:
         """The provider has sent the browser back. HEAD, as previews send it, uses nothing up."""
@@ -191,10 +177,8 @@ class _Pages:
         """How it went; or back to the application, which confirms its user first."""
         try:
             shown = await self._settled(session_id, request)
-        except _NOT_OURS:
-            return _nothing_here()
-        except MoorlineError:
-            return _out_of_order()
+        except MoorlineError as error:
+            return _failed(error)
         row, cookie = shown.session, self._cookie(session_id, request) or ""
         provider = self._connections.offer(shown.connection.provider_slug).name
         if (back := self._sessions.way_back(row, cookie)) is not None and (
@@ -232,6 +216,16 @@ class _Pages:
         if site is not None:
             return site == "same-origin"
         return request.headers.get("origin") == self._options.public_url
+
+
+def _on_to(url: str, whose: str) -> Response:
+    # A redirect after a form would be held to `form-action`, also wherever it goes on to; a page
+    # that goes on by itself is not.
+    return page("onward.html", refresh=f"0;url={url}", url=url, provider=whose)
+
+
+def _failed(error: MoorlineError) -> Response:
+    return _nothing_here() if isinstance(error, _NOT_OURS) else _out_of_order()
 
 
 def _nothing_here() -> Response:

@@ -15,13 +15,14 @@ from domain.explanation import Explanation
 from domain.roles import Role
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView, Receipt
-from gateway.credentials import Alias, Brought, Slug, bring
-from gateway.cursors import LONGEST_CURSOR, Instant, cursor_of, place_of
+from gateway.credentials import Brought, Slug, bring
+from gateway.cursors import LONGEST_CURSOR, Instant, next_cursor, place_of
 from gateway.floods import Floods
 from gateway.refusals import Documented, documented
 from gateway.security import Caller, guard
 from storage.database import Database
 from storage.views import Place
+from workflows.messages import Alias
 
 PAGE: Final = 50
 LARGEST_PAGE: Final = 200
@@ -98,9 +99,8 @@ def connection_routes(
             limit=sought.limit + 1,
             before=_before(sought.cursor),
         )
-        items = list(found[: sought.limit])
-        more = len(found) > sought.limit
-        return Page(items=items, next_cursor=_cursor_after(items[-1]) if more else None)
+        after = next_cursor(found, sought.limit, _place)
+        return Page(items=list(found[: sought.limit]), next_cursor=after)
 
     @router.get("/{connection_id}", dependencies=reading, responses=documented(404))
     async def view(connection_id: UUID) -> ConnectionView:
@@ -195,9 +195,8 @@ def _actor(caller: Caller) -> str:
     return f"api-key {caller.key_id}"
 
 
-def _cursor_after(last: ConnectionView) -> str:
-    place = AfterConnection(created_at=last.created_at, connection_id=last.connection_id)
-    return cursor_of(place)
+def _place(view: ConnectionView) -> AfterConnection:
+    return AfterConnection(created_at=view.created_at, connection_id=view.connection_id)
 
 
 def _before(cursor: str | None) -> Place | None:

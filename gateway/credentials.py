@@ -19,7 +19,7 @@ from pydantic import (
 
 from client.connections import ConnectionsClient
 from domain.commands import ConnectProvider
-from domain.connection import is_valid_alias, is_valid_slug, provider_id_of
+from domain.connection import is_valid_slug, provider_id_of
 from domain.credentials import CredentialType
 from domain.errors import Conflict, InvalidInput, NotFound, ProviderConnectionError
 from domain.outcomes import Outcome
@@ -27,12 +27,7 @@ from domain.result import Failure
 from domain.secret import Secret
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView
-
-
-def _checked_alias(alias: str | None) -> str | None:
-    if not is_valid_alias(alias):
-        raise ValueError(ProviderConnectionError.INVALID_ALIAS)
-    return alias
+from workflows.messages import Alias
 
 
 def _checked_slug(slug: str) -> str:
@@ -41,7 +36,6 @@ def _checked_slug(slug: str) -> str:
     return slug
 
 
-Alias = Annotated[str | None, AfterValidator(_checked_alias)]
 Slug = Annotated[str, AfterValidator(_checked_slug)]
 Hidden = Annotated[SecretStr, Field(min_length=1, max_length=16_384)]
 

@@ -5,6 +5,7 @@ can do no more than a page can. It must not be able to make the database stumble
 """
 
 import base64
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Final, TypeVar
 
@@ -25,11 +26,24 @@ Storable = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
 LONGEST_CURSOR: Final = 400
 
 PlaceT = TypeVar("PlaceT", bound=BaseModel)
+RowT = TypeVar("RowT")
 
 
 def cursor_of(place: BaseModel) -> str:
     """What a caller is given to go on from this place."""
     return base64.urlsafe_b64encode(place.model_dump_json().encode()).decode().rstrip("=")
+
+
+def next_cursor(
+    found: Sequence[RowT], limit: int, place: Callable[[RowT], BaseModel]
+) -> str | None:
+    """Where to go on after a page; None: these were the last.
+
+    Args:
+        found: one row more than the page has, where there is more.
+        place: where a row stands.
+    """
+    return cursor_of(place(found[limit - 1])) if len(found) > limit else None
 
 
 def place_of(kind: type[PlaceT], cursor: str | None) -> PlaceT | None:

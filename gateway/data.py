@@ -4,7 +4,6 @@ Money is a decimal number written as text, never a floating-point one, beside it
 Account numbers are masked where they come in, and so they are here. No provider is asked.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
@@ -16,7 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.errors import NotFound
 from domain.roles import Role
-from gateway.cursors import BigInteger, Instant, Storable, cursor_of, place_of
+from gateway.cursors import BigInteger, Instant, Storable, next_cursor, place_of
 from gateway.refusals import documented
 from gateway.security import guard
 from storage import finances
@@ -167,7 +166,7 @@ def data_routes(database: Database) -> APIRouter:
             await _check(session, connection_id)
             rows = await finances.balances(session, connection_id, after=after, limit=limit + 1)
         items = [_balance(of, row) for of, row in rows[:limit]]
-        return Balances(items=items, next_cursor=_after_balances(rows, limit))
+        return Balances(items=items, next_cursor=next_cursor(rows, limit, _balance_place))
 
     @router.get("/transactions")
     async def transactions(
@@ -185,7 +184,7 @@ def data_routes(database: Database) -> APIRouter:
                 session, connection_id, account=account, after=after, limit=limit + 1
             )
         items = [_transaction(of, row) for of, row in rows[:limit]]
-        return Transactions(items=items, next_cursor=_after_transactions(rows, limit))
+        return Transactions(items=items, next_cursor=next_cursor(rows, limit, _transaction_place))
 
     return router
 
@@ -195,22 +194,14 @@ async def _check(session: AsyncSession, connection_id: UUID) -> None:
         raise NotFound(f"no connection {connection_id}")
 
 
-def _after_balances(found: Sequence[tuple[AccountRow, BalanceRow]], limit: int) -> str | None:
-    if len(found) <= limit:
-        return None
-    _, last = found[limit - 1]
-    return cursor_of(AfterBalance(sync=last.sync, account=last.account_id))
+def _balance_place(found: tuple[AccountRow, BalanceRow]) -> AfterBalance:
+    _, row = found
+    return AfterBalance(sync=row.sync, account=row.account_id)
 
 
-def _after_transactions(
-    found: Sequence[tuple[AccountRow, TransactionRow]], limit: int
-) -> str | None:
-    if len(found) <= limit:
-        return None
-    _, last = found[limit - 1]
-    return cursor_of(
-        AfterTransaction(at=last.booked_at, account=last.account_id, id=last.source_id)
-    )
+def _transaction_place(found: tuple[AccountRow, TransactionRow]) -> AfterTransaction:
+    _, row = found
+    return AfterTransaction(at=row.booked_at, account=row.account_id, id=row.source_id)
 
 
 def _account(row: AccountRow) -> Account:

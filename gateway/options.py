@@ -5,8 +5,6 @@ from urllib.parse import urlsplit
 
 from domain.secret import Secret
 
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
-
 
 @dataclass(frozen=True)
 class Options:

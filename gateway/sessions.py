@@ -85,7 +85,6 @@ class Sessions:
         """A session for an attempt that was begun, or for a key."""
         async with self._database.transaction() as session:
             at = await now(session)
-            await connect_sessions.sweep(session, at)
             expires_at = at + KEY_WINDOW
             if attempt_id is not None:
                 expires_at = (await attempts.get(session, attempt_id)).expires_at
@@ -120,10 +119,7 @@ class Sessions:
         """
         async with self._database.transaction() as session:
             row = await connect_sessions.by_link(session, link)
-            if row is None:
-                raise NotFound("this link was never given out")
-            if row.finished_at is not None or await now(session) >= row.expires_at:
-                raise Conflict("this link has been used, or its time is over")
+            connect_sessions.expect_open(row, await now(session))
             return Shown(row, await session.get_one(ConnectionRow, row.connection_id))
 
     async def of_browser(self, session_id: UUID, cookie: str | None) -> Shown:
@@ -138,7 +134,7 @@ class Sessions:
                 raise NotFound("this session belongs to another browser")
             return Shown(row, await session.get_one(ConnectionRow, row.connection_id))
 
-    async def open(self, link: str, cookie: str | None) -> tuple[ConnectSessionRow, str]:
+    async def open(self, link: str, cookies: dict[str, str]) -> tuple[Shown, str]:
         """The user goes on: the session belongs to this browser; the cookie it is known by.
 
         Raises:
@@ -146,9 +142,9 @@ class Sessions:
         """
         async with self._database.transaction() as session:
             row = await connect_sessions.by_link(session, link, lock=True)
-            if row is None:
-                raise NotFound("this link was never given out")
-            return row, connect_sessions.open_for(row, cookie, await now(session))
+            cookie = cookies.get(self.cookie_name(row.id))
+            cookie = connect_sessions.open_for(row, cookie, await now(session))
+            return Shown(row, await session.get_one(ConnectionRow, row.connection_id)), cookie
 
     async def come_back(self, address: str, cookies: dict[str, str]) -> ConnectSessionRow:
         """The provider has sent a browser back; the session it belongs to.

@@ -52,12 +52,17 @@ def new(
     return row, Secret(link)
 
 
-async def by_link(
-    session: AsyncSession, link: str, *, lock: bool = False
-) -> ConnectSessionRow | None:
-    """The session of this link."""
+async def by_link(session: AsyncSession, link: str, *, lock: bool = False) -> ConnectSessionRow:
+    """The session of this link.
+
+    Raises:
+        NotFound: it was never given out.
+    """
     query = select(ConnectSessionRow).where(ConnectSessionRow.link_hash == _hash(link))
-    return (await session.exec(query.with_for_update() if lock else query)).first()
+    row = (await session.exec(query.with_for_update() if lock else query)).first()
+    if row is None:
+        raise NotFound("this link was never given out")
+    return row
 
 
 async def get(session: AsyncSession, session_id: UUID, *, lock: bool = False) -> ConnectSessionRow:
@@ -78,14 +83,23 @@ async def of_attempt(session: AsyncSession, attempt_id: UUID) -> ConnectSessionR
     return (await session.exec(query.with_for_update())).first()
 
 
+def expect_open(row: ConnectSessionRow, at: datetime) -> None:
+    """Whether the session may still be gone through.
+
+    Raises:
+        Conflict: it is over.
+    """
+    if row.finished_at is not None or at >= row.expires_at:
+        raise Conflict("this link has been used, or its time is over")
+
+
 def open_for(row: ConnectSessionRow, cookie: str | None, at: datetime) -> str:
     """Bind the session to a browser; the cookie by which it is known from now on.
 
     Raises:
         Conflict: it is over, or belongs to another browser.
     """
-    if row.finished_at is not None or at >= row.expires_at:
-        raise Conflict("this link has been used, or its time is over")
+    expect_open(row, at)
     if row.cookie_hash is None:
         cookie = secrets.token_urlsafe(32)
         row.cookie_hash, row.opened_at = _hash(cookie), at

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.web.gateway import Web, gateway_of
 from tests.world import Servers, World, new_world, servers_up
 
 # A shell's background job ignores Ctrl-C, and so would every command that is tested here.
@@ -30,3 +31,17 @@ async def living(world: World) -> AsyncIterator[World]:
     """A world with a worker."""
     async with world.working():
         yield world
+
+
+@pytest.fixture
+async def web(world: World) -> AsyncIterator[Web]:
+    """A gateway of a world with a worker."""
+    async with gateway_of(world) as made:
+        yield made
+
+
+@pytest.fixture
+async def web_without_worker(world: World) -> AsyncIterator[Web]:
+    """A gateway of a world without a worker."""
+    async with gateway_of(world, working=False) as made:
+        yield made

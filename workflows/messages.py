@@ -35,6 +35,10 @@ def _checked_alias(alias: str | None) -> str | None:
     return alias
 
 
+Alias = Annotated[str | None, AfterValidator(_checked_alias)]
+"""A user's own name for a connection; None: none."""
+
+
 class Message(BaseModel):
     """Base of all: frozen, tolerant of fields it does not know, silent about values it refuses."""
 
@@ -119,7 +123,7 @@ class SupplyKey(Message):
 class Rename(Message):
     """Give the connection another name; None takes it away."""
 
-    alias: Annotated[str | None, AfterValidator(_checked_alias)]
+    alias: Alias
 
 
 class EnsureFresh(Message):

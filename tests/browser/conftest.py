@@ -8,9 +8,6 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
-from tests.web.gateway import Web, gateway_of
-from tests.world import World
-
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PHONE = {"width": 390, "height": 780}
 
@@ -44,10 +41,3 @@ async def pictured(page: Page, name: str) -> None:
     """Keep a picture for the documentation, where ``PICTURES`` names a folder."""
     if folder := os.environ.get("PICTURES"):
         await page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
-
-
-@pytest.fixture
-async def web(world: World) -> AsyncIterator[Web]:
-    """A gateway of a world with a worker."""
-    async with gateway_of(world) as made:
-        yield made
