@@ -175,9 +175,10 @@ def database_url(world: World) -> str:
 
 
 def bare_environment() -> dict[str, str]:
-    """Nothing of ours is set."""
+    """Nothing of ours is set; commands are those of the tree that the tests stand in."""
     own = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
-    return {**own, "PYTHONSAFEPATH": "1", "TEMPORAL_CONFIG_FILE": os.devnull}
+    safe = {"PYTHONSAFEPATH": "1", "TEMPORAL_CONFIG_FILE": os.devnull}
+    return {**own, **safe, "PYTHONPATH": str(Path(__file__).parents[2])}
 
 
 def redirect_uri(port: int) -> str:
