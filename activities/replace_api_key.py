@@ -27,6 +27,7 @@ from storage.tables import StagedRow
 from storage.vault import DataKey
 
 WITHIN: Final = timedelta(seconds=10)
+GONE: Final = "no such API key is waiting to be stored"
 
 
 class KeyReplacement:
@@ -51,7 +52,7 @@ class KeyReplacement:
             connection = await locked(session, request.connection_id)
             staged = await staging.get(session, request.staged_id)
             if staged is None or staged.connection_id != connection.id:
-                raise NotFound("no such API key is waiting to be stored")
+                raise NotFound(GONE)
             if staged.generation is None:
                 key = await data_keys.obtain(session, self._resources.vault, connection.id)
         if staged.generation is None:
@@ -60,7 +61,8 @@ class KeyReplacement:
             refusal = await ApiKey(entry, self._resources.http).refusal_of(api_key, within=WITHIN)
             async with self._resources.database.transaction() as session:
                 if refusal is None:
-                    await self._store(session, key, staged.id, entry.verify_every)
+                    every = entry.verify_every
+                    await self._store(session, connection.id, key, staged.id, every)
                 else:
                     await staging.remove(session, staged.id)
             if refusal is not None:
@@ -68,11 +70,17 @@ class KeyReplacement:
         return Authenticated(standing=await current_standing(self._resources, connection.id))
 
     async def _store(
-        self, session: AsyncSession, key: DataKey, staged_id: UUID, verify_every: timedelta
+        self,
+        session: AsyncSession,
+        connection_id: UUID,
+        key: DataKey,
+        staged_id: UUID,
+        verify_every: timedelta,
     ) -> None:
-        found = await session.get_one(StagedRow, staged_id)
-        connection = await locked(session, found.connection_id)
-        staged = await session.get_one(StagedRow, staged_id, populate_existing=True)
+        connection = await locked(session, connection_id)
+        staged = await session.get(StagedRow, staged_id)
+        if staged is None:
+            raise NotFound(GONE)
         if connection.ended_at is not None:
             raise Conflict(ProviderConnectionError.CONNECTION_DISCONNECTED)
         if staged.generation is not None:

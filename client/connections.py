@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from uuid import UUID, uuid4
 
 from client.authorizations import Admit, Authorizations, Received
-from client.imports import Imports
+from client.imports import AdmitKey, Imports
 from client.leasing import DEFAULT_MIN_TTL, Lease, Leases
 from client.messaging import Messaging
 from client.refusals import Gone, needs_user
@@ -158,7 +158,8 @@ class ConnectionsClient:
             connection_id=connection_id, user_id=user_id, provider_slug=provider_slug, alias=alias
         )
         await self._expect_none(connection_id)
-        await self._messaging.start(start)
+        with suppress(Conflict):  # begun before, and no worker has come to store it yet
+            await self._messaging.start(start)
         try:
             async with asyncio.timeout(HEEDED_WITHIN.total_seconds()):
                 while True:
@@ -250,8 +251,13 @@ class ConnectionsClient:
         """
         return await self.use_key(connection_id, await self.keep_key(connection_id, api_key))
 
-    async def keep_key(self, connection_id: UUID, api_key: Secret) -> UUID:
-        """Keep a key, sealed, until ``use_key`` or ``forget_key``; where it is kept.
+    async def keep_key(
+        self, connection_id: UUID, api_key: Secret, admit: AdmitKey | None = None
+    ) -> UUID:
+        """Keep a key, sealed, until ``use_key``; the id of where it is kept.
+
+        Args:
+            admit: looks, in the same transaction, whether this browser may bring it.
 
         Raises:
             Conflict: the connection has ended.
@@ -260,11 +266,7 @@ class ConnectionsClient:
         view = await self.view(connection_id)
         self._catalogue.api_key(view.provider_slug)
         await self._revoked(connection_id)
-        return await self._imports.keep(connection_id, api_key)
-
-    async def forget_key(self, staged_id: UUID) -> None:
-        """Destroy a kept key that is not to be used."""
-        await self._imports.forget(staged_id)
+        return await self._imports.keep(connection_id, api_key, admit)
 
     async def use_key(self, connection_id: UUID, staged_id: UUID) -> ConnectionView:
         """Have a kept key verified and stored; one that is not taken is destroyed.
@@ -413,6 +415,11 @@ class ConnectionsClient:
         async with self._database.transaction() as session:
             return await views.get(session, connection_id)
 
+    async def is_stored(self, connection_id: UUID) -> bool:
+        """Whether there is a connection of this id."""
+        async with self._database.transaction() as session:
+            return await session.get(ConnectionRow, connection_id) is not None
+
     async def explain(self, connection_id: UUID) -> Explanation:
         """The connection in plain words."""
         async with self._database.transaction() as session:
@@ -468,9 +475,8 @@ class ConnectionsClient:
         Raises:
             Conflict: there is a connection of this id already.
         """
-        async with self._database.transaction() as session:
-            if await session.get(ConnectionRow, connection_id) is not None:
-                raise Conflict(f"connection {connection_id} exists already")
+        if await self.is_stored(connection_id):
+            raise Conflict(f"connection {connection_id} exists already")
 
     async def _ask(
         self, connection_id: UUID, name: str, question: Message, answer: type[AnswerT]

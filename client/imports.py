@@ -5,7 +5,7 @@ database away nothing is accepted, and from then on an outage only delays.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
@@ -28,6 +28,10 @@ from workflows.messages import StartConnection
 
 POLL_S: Final = 0.1
 BIRTH_TIMEOUT: Final = timedelta(seconds=60)
+
+
+AdmitKey = Callable[[AsyncSession, UUID], Awaitable[None]]
+"""Whether a key may be kept here, under this id; what it raises keeps it from being so."""
 
 
 class Imports:
@@ -55,7 +59,9 @@ class Imports:
             sealed = await staging.seal(session, self._vault, connection_id, secret)
         return ProviderCredentials(sealed, credential_type, expires_at)
 
-    async def keep(self, connection_id: UUID, api_key: Secret) -> UUID:
+    async def keep(
+        self, connection_id: UUID, api_key: Secret, admit: AdmitKey | None = None
+    ) -> UUID:
         """Keep a key that is to replace another; the id of where it is kept.
 
         Raises:
@@ -67,7 +73,11 @@ class Imports:
             sealed = await staging.seal(session, self._vault, connection_id, secret)
             credentials = ProviderCredentials(sealed, CredentialType.API_KEY, None)
             at = await now(session)
-            return (await staging.stage(session, self._vault, connection_id, credentials, at)).id
+            row = await staging.stage(session, self._vault, connection_id, credentials, at)
+            if admit is not None:
+                await session.flush()
+                await admit(session, row.id)
+            return row.id
 
     async def forget(self, staged_id: UUID) -> None:
         """Destroy a kept key that was not taken."""

@@ -68,6 +68,8 @@ def _why(view: ConnectionView) -> str:
     if view.ending:
         return "its end has been asked for."
     if view.reason is StatusReason.AUTHORIZATION_STARTED and view.attempt is None:
+        if view.credential_type is CredentialType.API_KEY:
+            return "its user is to bring an API key."
         return "it has been created, and no authorization was begun yet."
     return WHY[view.reason]
 
@@ -97,6 +99,8 @@ def _next_pending(view: ConnectionView) -> tuple[str, datetime | None, Actor]:
     if view.attempt is None:
         until = given_up_at(view.status, view.since, view.connected_at)
         over = f"; if that takes until {instant(until)}, it fails" if until else ""
+        if view.credential_type is CredentialType.API_KEY:
+            return f"the user brings an API key{over}.", until, Actor.USER
         return f"an authorization is begun and the user sent to it{over}.", until, Actor.OPERATOR
     until = view.attempt.expires_at
     if view.attempt.reason is StatusReason.APP_MISCONFIGURED:

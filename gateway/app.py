@@ -1,5 +1,8 @@
 """The gateway as one ASGI application, handed all it needs."""
 
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -8,6 +11,7 @@ from client.codec import EncryptionCodec
 from client.connections import ConnectionsClient
 from gateway.bodies import ShortBodies
 from gateway.codec import codec_routes
+from gateway.confirming import Confirmations
 from gateway.connecting import connecting_routes
 from gateway.connections import connection_routes
 from gateway.data import data_routes
@@ -36,6 +40,13 @@ def create_app(
         codec: decodes for the web UI; must know no workflow.
         database: where callers, their users on the way, and what is read are.
     """
+    confirmations = Confirmations(connections, database)
+
+    @asynccontextmanager
+    async def lasting() -> AsyncIterator[None]:
+        async with sweeping(database), aclosing(confirmations):
+            yield
+
     app = FastAPI(
         title="Moorline",
         summary="Durable connections to data providers.",
@@ -44,14 +55,15 @@ def create_app(
         redoc_url=None,
         openapi_url="/v1/openapi.json",
         redirect_slashes=False,  # such a redirect would name scheme and host, and may lose the TLS
-        lifespan=lambda _: sweeping(database),
+        lifespan=lambda _: lasting(),
     )
     add_problems(app)
     app.include_router(health_routes(database))
     app.include_router(codec_routes(codec, database, options))
-    sessions, floods = Sessions(connections, database, options), Floods()
-    app.include_router(starting_routes(connections, sessions, database, floods))
-    app.include_router(connecting_routes(sessions, connections, options, floods))
+    sessions = Sessions(connections, database, options, confirmations)
+    floods = Floods()
+    app.include_router(starting_routes(connections, sessions, confirmations, database, floods))
+    app.include_router(connecting_routes(sessions, confirmations, connections, options, floods))
     app.include_router(data_routes(database))
     app.include_router(event_routes(database))
     app.include_router(connection_routes(connections, database, floods))

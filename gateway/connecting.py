@@ -18,6 +18,7 @@ from domain.errors import Conflict, InvalidInput, MoorlineError, NotFound
 from domain.secret import Secret
 from domain.status import StatusReason
 from domain.words import WHY
+from gateway.confirming import Confirmations
 from gateway.floods import Floods
 from gateway.options import Options
 from gateway.problems import Refused
@@ -31,11 +32,15 @@ _NOT_OURS: Final = (Conflict, InvalidInput, NotFound)
 
 
 def connecting_routes(
-    sessions: Sessions, connections: ConnectionsClient, options: Options, floods: Floods
+    sessions: Sessions,
+    confirmations: Confirmations,
+    connections: ConnectionsClient,
+    options: Options,
+    floods: Floods,
 ) -> APIRouter:
     """The pages. None of them is part of the API."""
     router = APIRouter(include_in_schema=False)
-    pages = _Pages(sessions, connections, options, floods)
+    pages = _Pages(sessions, confirmations, connections, options, floods)
     router.add_api_route("/connect/{link}", pages.ask, methods=["GET"])
     router.add_api_route("/connect/{link}", pages.go, methods=["POST"])
     router.add_api_route("/key/{session_id}", pages.ask_key, methods=["GET"])
@@ -49,11 +54,13 @@ class _Pages:
     def __init__(
         self,
         sessions: Sessions,
+        confirmations: Confirmations,
         connections: ConnectionsClient,
         options: Options,
         floods: Floods,
     ) -> None:
         self._sessions = sessions
+        self._confirmations = confirmations
         self._connections = connections
         self._options = options
         self._floods = floods
@@ -80,8 +87,9 @@ class _Pages:
         if not self._is_our_own_form(request):
             return _wrong_form()
         try:
+            # Where to comes first: a link that is bound leads on, or its only browser is lost.
+            answer = await self._onward(await self._sessions.of_link(link))
             shown, cookie = await self._sessions.open(link, request.cookies)
-            answer = await self._onward(shown)
         except Conflict as taken:
             return message(409, "This link cannot be used", _sentence(taken))
         except MoorlineError as error:
@@ -143,7 +151,7 @@ class _Pages:
         try:
             shown = await self._of_browser(session_id, request)
             cookie = self._cookie(session_id, request) or ""
-            await self._floods.take(shown.connection.id)
+            await self._floods.take_key(shown.connection.id)
             await self._sessions.take_key(shown, cookie, Secret(key))
             shown = await self._of_browser(session_id, request)
         except Refused:
@@ -161,7 +169,7 @@ class _Pages:
         """The provider has sent the browser back. HEAD, as previews send it, uses nothing up."""
         address = f"{self._options.public_url}/callback/{slug}?{request.url.query}"
         try:
-            row = await self._sessions.come_back(address, dict(request.cookies))
+            session_id = await self._sessions.come_back(address, dict(request.cookies))
         except _NOT_OURS:
             return message(
                 400,
@@ -171,7 +179,7 @@ class _Pages:
             )
         except MoorlineError:
             return _out_of_order()
-        return see_other(f"/connected/{row.id}")
+        return see_other(f"/connected/{session_id}")
 
     async def tell(self, session_id: UUID, request: Request) -> Response:
         """How it went; or back to the application, which confirms its user first."""
@@ -195,7 +203,7 @@ class _Pages:
     async def _settled(self, session_id: UUID, request: Request) -> Shown:
         """The session once it is finished, or as it is after a while."""
         shown = await self._of_browser(session_id, request)
-        await self._sessions.take_up(shown.session)
+        self._confirmations.take_up(shown.session)
         for _ in range(PATIENCE_S * 10):
             row = shown.session
             if row.finished_at is not None or row.proof_hash is not None:

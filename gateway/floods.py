@@ -10,13 +10,14 @@ import time
 from typing import Final
 from uuid import UUID
 
-from limits import RateLimitItemPerMinute
+from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import FixedWindowRateLimiter
 
 from gateway.problems import Refused
 
 MESSAGES: Final = RateLimitItemPerMinute(30, namespace="messages")
+KEYS: Final = RateLimitItemPerMinute(30, namespace="keys")
 REMINDERS: Final = RateLimitItemPerMinute(1, namespace="reminders")
 
 
@@ -33,13 +34,24 @@ class Floods:
         Raises:
             Refused: 429, there were too many.
         """
-        if await self._limiter.hit(MESSAGES, str(connection_id)):
+        await self._take(MESSAGES, connection_id, "messages")
+
+    async def take_key(self, connection_id: UUID) -> None:
+        """Count one key that a user has given on our page.
+
+        Raises:
+            Refused: 429, there were too many.
+        """
+        await self._take(KEYS, connection_id, "keys")
+
+    async def _take(self, limit: RateLimitItem, connection_id: UUID, what: str) -> None:
+        if await self._limiter.hit(limit, str(connection_id)):
             return
-        free_at, _ = await self._limiter.get_window_stats(MESSAGES, str(connection_id))
+        free_at, _ = await self._limiter.get_window_stats(limit, str(connection_id))
         raise Refused(
             429,
             "too-many-requests",
-            f"a connection takes {MESSAGES.amount} messages a minute",
+            f"a connection takes {limit.amount} {what} a minute",
             headers={"Retry-After": str(max(1, math.ceil(free_at - time.time())))},
         )
 

@@ -9,11 +9,12 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from client.connections import ConnectionsClient
 from domain.connection import MAX_ALIAS, MAX_SLUG
 from domain.credentials import CredentialType
-from domain.errors import Conflict, InvalidInput, NotFound
+from domain.errors import Conflict, InvalidInput, NotFound, Unreachable
 from domain.pages import Pages
 from domain.roles import Role
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView
+from gateway.confirming import Confirmations
 from gateway.floods import Floods
 from gateway.refusals import documented
 from gateway.security import guard
@@ -70,7 +71,11 @@ class Begun(BaseModel):
 
 
 def starting_routes(
-    connections: ConnectionsClient, sessions: Sessions, database: Database, floods: Floods
+    connections: ConnectionsClient,
+    sessions: Sessions,
+    confirmations: Confirmations,
+    database: Database,
+    floods: Floods,
 ) -> APIRouter:
     """``POST`` of connections, of new links for them, and of confirmations."""
     allowed = [Depends(guard(database, Role.APP))]
@@ -88,7 +93,7 @@ def starting_routes(
         try:
             known = await connections.view(connection_id)
         except NotFound:
-            return await _begin(asked, connection_id)
+            return await _begin_first(asked, connection_id)
         if (known.user_id, known.provider_slug) != (asked.user_id, asked.provider):
             raise Conflict("another user or provider has a connection of this id")
         response.status_code = 200
@@ -97,6 +102,14 @@ def starting_routes(
             await floods.take(connection_id)
             link = ConnectLink.of(await sessions.begin(known, asked.return_url))
         return Begun(connection=known, connect=link)
+
+    async def _begin_first(asked: NewConnection, connection_id: UUID) -> Begun:
+        try:
+            return await _begin(asked, connection_id)
+        except Conflict:
+            if await connections.is_stored(connection_id):
+                raise
+            raise Unreachable("it was begun before, and no worker has stored it yet") from None
 
     async def _begin(asked: NewConnection, connection_id: UUID) -> Begun:
         attempt_id = None
@@ -132,7 +145,10 @@ def starting_routes(
 
     @router.post("/connect-sessions/{session_id}/complete", responses=documented(404, 409))
     async def complete(session_id: UUID, confirmed: Confirmation) -> ConnectionView:
-        """Confirm the user who came back: only now the code is exchanged, or the key stored."""
-        return await sessions.complete(session_id, confirmed.user_id, confirmed.proof)
+        """Confirm the user who came back: only now the code is exchanged, or the key stored.
+
+        Repeated, it answers the same.
+        """
+        return await confirmations.complete(session_id, confirmed.user_id, confirmed.proof)
 
     return router

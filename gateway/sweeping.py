@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from domain.errors import MoorlineError
-from storage import connect_sessions
-from storage.database import Database, now
+from storage import session_ends
+from storage.database import Database
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +31,9 @@ async def sweeping(database: Database) -> AsyncIterator[None]:
 async def _sweep(database: Database) -> None:
     while True:
         try:
-            async with database.transaction() as session:
-                await connect_sessions.sweep(session, await now(session))
+            await session_ends.sweep(database)
         except MoorlineError as error:
             log.warning("what was not confirmed could not be destroyed yet: %s", error)
+        except Exception:
+            log.exception("what was not confirmed could not be destroyed yet")  # but must be
         await asyncio.sleep(PAUSE_S)

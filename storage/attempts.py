@@ -170,6 +170,27 @@ def finish(
     row.sealed_code, row.sealed = None, b""
 
 
+async def void(
+    session: AsyncSession, connection_id: UUID, reason: StatusReason, at: datetime
+) -> None:
+    """End those of a connection whose code is not being exchanged yet."""
+    waiting = (AttemptStatus.PENDING, AttemptStatus.PARKED)
+    query = select(AttemptRow).where(
+        AttemptRow.connection_id == connection_id, col(AttemptRow.status).in_(waiting)
+    )
+    for row in (await session.exec(query.order_by(col(AttemptRow.id)).with_for_update())).all():
+        finish(row, AttemptStatus.FAILED, reason, at)
+
+
+async def destroy_late_codes(session: AsyncSession, at: datetime) -> None:
+    """Codes that were not exchanged in their minute never will be."""
+    late = select(AttemptRow).where(
+        AttemptRow.status == AttemptStatus.PARKED, col(AttemptRow.code_until) <= at
+    )
+    for row in (await session.exec(late.with_for_update(skip_locked=True))).all():
+        finish(row, AttemptStatus.FAILED, StatusReason.AUTHORIZATION_TIMEOUT, at)
+
+
 def expect_answer(row: AttemptRow, at: datetime) -> None:
     """Whether the provider's answer is still waited for.
 

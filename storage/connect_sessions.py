@@ -8,19 +8,20 @@ import base64
 import hashlib
 import hmac
 import secrets
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID, uuid4
 
-from sqlmodel import col, select, update
+from sqlalchemy import or_
+from sqlmodel import col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.errors import Conflict, NotFound
 from domain.secret import Secret
 from domain.status import StatusReason
-from storage import attempts, staging
+from storage import attempts
 from storage.attempts import CODE_LIFE, AttemptStatus
-from storage.database import run
 from storage.gateway_tables import ConnectSessionRow
 from storage.tables import AttemptRow
 
@@ -121,10 +122,16 @@ def proof_of(row: ConnectSessionRow, cookie: str) -> str:
     return base64.urlsafe_b64encode(made).rstrip(b"=").decode()
 
 
-def hold_proof(row: ConnectSessionRow, cookie: str, at: datetime) -> None:
-    """From now on the application may confirm the user, for a minute."""
-    row.proof_hash = _hash(proof_of(row, cookie))
-    row.proof_until = at + CONFIRMED_WITHIN
+def answered(row: ConnectSessionRow, cookie: str, at: datetime) -> None:
+    """The browser has brought a code or a key; who confirms that it may be used.
+
+    Without a return URL this very browser, at once; else the application, for a minute.
+    """
+    if row.return_url is None:
+        row.confirmed_at = at
+    else:
+        row.proof_hash = _hash(proof_of(row, cookie))
+        row.proof_until = at + CONFIRMED_WITHIN
 
 
 def is_proven(row: ConnectSessionRow, proof: str) -> bool:
@@ -132,43 +139,59 @@ def is_proven(row: ConnectSessionRow, proof: str) -> bool:
     return row.proof_hash is not None and hmac.compare_digest(row.proof_hash, _hash(proof))
 
 
+def confirm(row: ConnectSessionRow, at: datetime) -> bool:
+    """From now on what it brought may be used; False: it is too late. Once is for ever."""
+    if row.confirmed_at is None and (row.finished_at is not None or at >= _proven_until(row)):
+        return False
+    row.confirmed_at = row.confirmed_at or at
+    return True
+
+
+def _proven_until(row: ConnectSessionRow) -> datetime:
+    return row.proof_until or row.created_at
+
+
 def finish(row: ConnectSessionRow, reason: StatusReason | None, at: datetime) -> None:
     """It has come to its end; ``reason``: why to none that was wanted."""
     row.finished_at, row.reason = at, reason
 
 
-async def sweep(session: AsyncSession, at: datetime) -> None:
-    """Destroy codes and keys that were not confirmed in time; finish what is over."""
-    late = (
-        select(AttemptRow)
-        .where(AttemptRow.status == AttemptStatus.PARKED, col(AttemptRow.code_until) <= at)
-        .with_for_update(skip_locked=True)
-    )
-    for attempt in (await session.exec(late)).all():
-        attempts.finish(attempt, AttemptStatus.FAILED, StatusReason.AUTHORIZATION_TIMEOUT, at)
-    over = (
+async def void(
+    session: AsyncSession, connection_id: UUID, reason: StatusReason, at: datetime
+) -> None:
+    """Whatever was begun for a connection and not confirmed yet connects nothing any more."""
+    await attempts.void(session, connection_id, reason, at)
+    unconfirmed = (
+        col(ConnectSessionRow.connection_id) == connection_id,
         col(ConnectSessionRow.finished_at).is_(None),
-        col(ConnectSessionRow.proof_until) <= at,
+        col(ConnectSessionRow.confirmed_at).is_(None),
     )
-    kept = select(ConnectSessionRow).where(*over).with_for_update(skip_locked=True)
-    for row in (await session.exec(kept)).all():
-        if row.staged_id is not None:
-            await staging.remove(session, row.staged_id)
-    await session.exec(
-        update(ConnectSessionRow)
-        .where(*over)
-        .values(finished_at=at, reason=StatusReason.AUTHORIZATION_TIMEOUT)
-    )
-    await run(session, _OUTLIVED, {"at": at})
+    over = {"finished_at": at, "reason": reason}
+    await session.exec(update(ConnectSessionRow).where(*unconfirmed).values(over))
 
 
-_OUTLIVED: Final = """
-UPDATE connect_sessions SET finished_at = :at, reason = attempt.reason
-FROM authorization_attempts attempt
-WHERE attempt.id = attempt_id AND connect_sessions.finished_at IS NULL
-  AND attempt.status IN ('succeeded', 'failed')
-"""
-"""Sessions whose attempt is over, and whose gateway did not live to write it down."""
+async def due(session: AsyncSession, at: datetime) -> Sequence[UUID]:
+    """Sessions that somebody has to look after: too late, or their attempt is over."""
+    over = col(AttemptRow.status).in_((AttemptStatus.SUCCEEDED, AttemptStatus.FAILED))
+    query = (
+        select(ConnectSessionRow.id)
+        .outerjoin(AttemptRow, col(AttemptRow.id) == col(ConnectSessionRow.attempt_id))
+        .where(
+            col(ConnectSessionRow.finished_at).is_(None),
+            or_(
+                col(ConnectSessionRow.proof_until) <= at,
+                col(ConnectSessionRow.expires_at) <= at,
+                over,
+            ),
+        )
+    )
+    return (await session.exec(query)).all()
+
+
+async def prune(session: AsyncSession, before: datetime) -> None:
+    """Forget sessions that were over before this instant."""
+    over = col(ConnectSessionRow.finished_at) < before
+    await session.exec(delete(ConnectSessionRow).where(over))
 
 
 def _hash(value: str) -> bytes:

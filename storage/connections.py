@@ -28,7 +28,7 @@ from domain.events import (
 )
 from domain.result import Failure, Result, Success
 from domain.status import ConnectionStatus, StatusReason
-from storage import events
+from storage import connect_sessions, events
 from storage.database import lock_connection, run
 from storage.tables import ConnectionRow, CredentialsRow
 
@@ -110,6 +110,8 @@ async def transition(
             row.failures = 0
             if target is ConnectionStatus.ACTIVE:
                 row.receipt = None  # it told of secrets that were held before
+            if reason is StatusReason.USER_REVOKED:
+                await connect_sessions.void(session, row.id, reason, at)
             await events.append(session, row, event, cause)
 
 
@@ -119,6 +121,7 @@ async def end(session: AsyncSession, row: ConnectionRow, *, at: datetime, cause:
         row.ended_at = at
         row.updated_at = at
         event = ProviderDisconnectionAttempted(**subject(row, at))
+        await connect_sessions.void(session, row.id, StatusReason.USER_DISCONNECTED, at)
         await events.append(session, row, event, cause)
 
 

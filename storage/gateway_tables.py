@@ -6,6 +6,7 @@ Only hashes of what a caller or a browser must show: no copy of the database ope
 from datetime import datetime
 from uuid import UUID
 
+from sqlalchemy import Index, text
 from sqlmodel import Field, SQLModel
 
 from storage.tables import instant
@@ -34,6 +35,10 @@ class ConnectSessionRow(SQLModel, table=True):
     """
 
     __tablename__ = "connect_sessions"
+    __table_args__ = (
+        Index("sessions_open", "expires_at", postgresql_where=text("finished_at IS NULL")),
+        Index("sessions_over", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
+    )
 
     id: UUID = Field(primary_key=True)
     connection_id: UUID = Field(foreign_key="connections.id", index=True)
@@ -54,6 +59,8 @@ class ConnectSessionRow(SQLModel, table=True):
     proof_hash: bytes | None = None
     proof_until: datetime | None = instant()
     """Until then the application must confirm the user."""
+    confirmed_at: datetime | None = instant()
+    """From then on what was brought may be used."""
     finished_at: datetime | None = instant()
     reason: str | None = None
     """Why it came to nothing; None: it has not, or it succeeded."""

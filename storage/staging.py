@@ -111,6 +111,24 @@ async def remove(session: AsyncSession, staged_id: UUID) -> None:
     await session.exec(delete(StagedRow).where(col(StagedRow.id) == staged_id))
 
 
+async def forget_unused(session: AsyncSession, before: datetime) -> None:
+    """Destroy keys kept before this instant that nobody came to use; commands are not such."""
+    unused = (col(StagedRow.provider_slug).is_(None), col(StagedRow.generation).is_(None))
+    await session.exec(delete(StagedRow).where(*unused, col(StagedRow.created_at) < before))
+
+
+async def is_used(session: AsyncSession, staged_id: UUID) -> bool:
+    """Whether a key has been stored as a generation."""
+    row = await session.get(StagedRow, staged_id)
+    return row is not None and row.generation is not None
+
+
+async def discard(session: AsyncSession, staged_id: UUID) -> None:
+    """Destroy a key that has not been used; that of one which was is remembered."""
+    unused = (col(StagedRow.id) == staged_id, col(StagedRow.generation).is_(None))
+    await session.exec(delete(StagedRow).where(*unused))
+
+
 async def is_any(session: AsyncSession, connection_id: UUID) -> bool:
     """Whether something is staged for a connection."""
     query = select(StagedRow.id).where(StagedRow.connection_id == connection_id).limit(1)

@@ -183,7 +183,10 @@ class AttemptRow(SQLModel, table=True):
     """One authorization attempt, from the authorize URL to the exchange of its code."""
 
     __tablename__ = "authorization_attempts"
-    __table_args__ = (Index("attempts_by_connection", "connection_id", "created_at"),)
+    __table_args__ = (
+        Index("attempts_by_connection", "connection_id", "created_at"),
+        Index("attempts_parked", "code_until", postgresql_where=text("status = 'parked'")),
+    )
 
     id: UUID = Field(primary_key=True)
     connection_id: UUID = Field(foreign_key="connections.id")
@@ -215,6 +218,9 @@ class StagedRow(SQLModel, table=True):
     """
 
     __tablename__ = "staged_credentials"
+    __table_args__ = (
+        Index("staged_keys", "created_at", postgresql_where=text("provider_slug IS NULL")),
+    )
 
     id: UUID = Field(primary_key=True)
     connection_id: UUID = Field(index=True)

@@ -4,11 +4,16 @@ import html
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
 import httpx
 
-from tests.web.gateway import Web
+from storage import attempts, session_ends
+from storage.database import now
+from storage.tables import AttemptRow
+from tests.web.gateway import RETURN_URL, Web
 
 OWN_FORM = {"sec-fetch-site": "same-origin"}
 
@@ -59,3 +64,48 @@ async def to_the_end(person: httpx.AsyncClient, address: str) -> httpx.Response:
             answer = await person.get(answer.url)
         else:
             return answer
+
+
+async def exchanges(web: Web) -> int:
+    log = await web.world.log()
+    return len([entry for entry in log if entry.grant_type == "authorization_code"])
+
+
+async def attempt_of(web: Web, connection_id: UUID) -> AttemptRow:
+    async with web.world.database.transaction() as session:
+        row = await attempts.newest(session, connection_id)
+    assert row is not None
+    return row
+
+
+async def returned(web: Web, person: httpx.AsyncClient, link: str) -> dict[str, str]:
+    """Through the provider and back to the application: what the browser brings it."""
+    back = await web.world.sandbox.authorize(await go_on(person, link))
+    answer = await to_the_end(person, back)
+    assert answer.headers["location"].startswith(RETURN_URL)
+    query = parse_qs(urlsplit(answer.headers["location"]).query)
+    return {name: values[0] for name, values in query.items()}
+
+
+async def turned_away(web: Web, connection_id: UUID) -> list[str]:
+    """Why something that came back was turned away, as the connection's events say."""
+    rows = await web.world.connections.events(connection_id)
+    return [str(row.data["reason"]) for row in rows if row.type == "AuthorizationCallbackRejected"]
+
+
+async def swept(web: Web, after: timedelta) -> None:
+    """The sweep of a gateway, as it will be done so much later."""
+    async with web.world.database.transaction() as session:
+        at = await now(session)
+    await session_ends.sweep(web.world.database, at + after)
+
+
+async def key_form(web: Web, person: httpx.AsyncClient, link: str) -> str:
+    """On to the form for a key; its address."""
+    answer = await person.post(link, headers=OWN_FORM)
+    assert answer.status_code == 303
+    return f"{web.options.public_url}{answer.headers['location']}"
+
+
+async def give(person: httpx.AsyncClient, form: str, key: str) -> httpx.Response:
+    return await person.post(form, data={"api_key": key}, headers=OWN_FORM)

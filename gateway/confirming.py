@@ -1,0 +1,122 @@
+"""Confirming the user of a connect session, and using what their browser brought.
+
+The rule behind it: no code is exchanged and no key stored before the user who began is confirmed.
+With a return URL the application confirms, by the proof that the browser brought it; without one
+the browser that opened the link is confirmed by its cookie (the weaker mode).
+"""
+
+import asyncio
+import logging
+from typing import Final
+from uuid import UUID
+
+from client.authorizations import Received
+from client.connections import ConnectionsClient
+from domain.errors import Conflict, MoorlineError, Unreachable
+from domain.status import StatusReason
+from domain.view import ConnectionView
+from gateway.problems import Refused
+from storage import connect_sessions, session_ends
+from storage.database import Database, now
+from storage.gateway_tables import ConnectSessionRow
+
+log = logging.getLogger(__name__)
+
+ENDS_WITHIN_S: Final = 20
+"""How long a gateway that is told to stop waits for what it has begun."""
+
+
+class Confirmations:
+    """The sessions of one gateway whose user is, or is to be, confirmed."""
+
+    def __init__(self, connections: ConnectionsClient, database: Database) -> None:
+        self._connections = connections
+        self._database = database
+        self._finishing: dict[UUID, asyncio.Task[ConnectionView]] = {}
+
+    async def complete(self, session_id: UUID, user_id: UUID, proof: str) -> ConnectionView:
+        """The application says whose browser came back to it; asked again, the same is answered.
+
+        Raises:
+            NotFound: no such session.
+            Refused: another user's, or the proof is not this session's.
+            Conflict: it is too late, or came to nothing.
+        """
+        async with self._database.transaction() as session:
+            at = await now(session)
+            held = await session_ends.hold(session, session_id)
+            row = held.row
+            refusal: Exception | None = None
+            if not connect_sessions.is_proven(row, proof):
+                await session_ends.note(session, held, "the proof is of another session", at)
+                refusal = Refused(403, "not-confirmed", "the proof is not of this session")
+            elif held.connection.user_id != user_id:
+                await session_ends.burn(session, held, StatusReason.USER_NOT_CONFIRMED, at)
+                detail = "another user began this session; it is over now"
+                refusal = Refused(403, "not-confirmed", detail)
+            elif row.reason is not None:
+                refusal = Conflict("this connect session has come to nothing; begin anew")
+            elif not connect_sessions.confirm(row, at):
+                refusal = Conflict("the time to confirm the user is over; begin anew")
+        if refusal is not None:
+            raise refusal
+        if row.finished_at is not None:
+            return await self._connections.view(row.connection_id)
+        return await self.finished(row)
+
+    def go_on(self, row: ConnectSessionRow) -> "asyncio.Task[ConnectionView]":
+        """Exchange or store what this session brought; once, however many ask."""
+        if row.id not in self._finishing:
+            task = asyncio.ensure_future(self._finish(row))
+            self._finishing[row.id] = task
+            task.add_done_callback(lambda done: self._end(row.id, done))
+        return self._finishing[row.id]
+
+    async def finished(self, row: ConnectSessionRow) -> ConnectionView:
+        """What has come of a confirmed session; whoever waits may go away, and it goes on."""
+        return await asyncio.shield(self.go_on(row))
+
+    def take_up(self, row: ConnectSessionRow) -> None:
+        """Carry on where a gateway has died after the confirmation: used again, it changes nothing.
+
+        For the workflow uses a code once, and a key once.
+        """
+        if row.confirmed_at is not None and row.finished_at is None:
+            self.go_on(row)
+
+    async def aclose(self) -> None:
+        """Wait for what has been begun, for a while; the rest is taken up by another gateway."""
+        if self._finishing:
+            await asyncio.wait(list(self._finishing.values()), timeout=ENDS_WITHIN_S)
+
+    def _end(self, session_id: UUID, done: "asyncio.Task[ConnectionView]") -> None:
+        self._finishing.pop(session_id, None)
+        if not done.cancelled() and done.exception() is not None:
+            log.info("connect session %s came to nothing: %s", session_id, done.exception())
+
+    async def _finish(self, row: ConnectSessionRow) -> ConnectionView:
+        try:
+            if row.attempt_id is not None:
+                received = Received(row.connection_id, row.attempt_id)
+                view = await self._connections.authorize(received)
+            else:
+                assert row.staged_id is not None  # a session is of one kind or the other
+                view = await self._connections.use_key(row.connection_id, row.staged_id)
+        except Unreachable:
+            raise  # it may have been heard all the same
+        except MoorlineError:
+            await self._settle(row.id, failed=True)
+            raise
+        await self._settle(row.id, failed=False)
+        return view
+
+    async def _settle(self, session_id: UUID, *, failed: bool) -> None:
+        async with self._database.transaction() as session:
+            held = await session_ends.hold(session, session_id)
+            at = await now(session)
+            if not failed:
+                await session_ends.succeed(held, at)
+            elif held.row.attempt_id is None:
+                await session_ends.refuse_key(session, held, at)
+            else:
+                await session_ends.look_after(session, held, at)
