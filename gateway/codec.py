@@ -1,9 +1,10 @@
 """The codec endpoint: lets Temporal's web UI and command line show payloads in the clear.
 
-Whoever may call it may read what workflows were told: an operator with an API key, or the web UI
-of a development stack, which can hold no key and is told an address that nobody else knows. It
-answers the web UI's origin only and knows its namespaces. There is no secret to be had: none is in
-a payload, and the one exception (a sealed envelope) is sealed by a key that is not used here.
+Whoever may call it may read what workflows were told: an operator, with an API key or with a token
+of the identity provider that the web UI passes on; or the web UI of a development stack, which can
+hold no key and is told an address that nobody else knows. It answers the web UI's origin only and
+knows its namespaces. There is no secret to be had: none is in a payload, and the one exception (a
+sealed envelope) is sealed by a key that is not used here.
 """
 
 import hmac
@@ -15,9 +16,8 @@ from temporalio.api.common.v1 import Payload, Payloads
 
 from client.codec import EncryptionCodec
 from domain.errors import StorageFault
-from domain.roles import Role
 from gateway.options import Options
-from gateway.security import guard
+from gateway.security import operators_only
 from storage.database import Database
 
 LONGEST_BODY = 8 << 20
@@ -27,10 +27,11 @@ MOST_PAYLOADS = 5_000
 def codec_routes(codec: EncryptionCodec, database: Database, options: Options) -> APIRouter:
     """``decode`` and ``encode`` as Temporal's tools speak them, for operators and for the web UI.
 
-    ``/codec`` asks for an API key; ``/codec/{token}`` is there where a token is set.
+    ``/codec`` asks for an API key, or for an operator's token of the identity provider there is;
+    ``/codec/{token}`` is there where a token is set.
     """
     router = APIRouter(tags=["codec"], include_in_schema=False)
-    operators = guard(database, Role.ADMIN)
+    operators = operators_only(database, options.identity_provider)
 
     async def known(token: str) -> None:
         expected = options.codec_token

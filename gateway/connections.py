@@ -136,11 +136,10 @@ def connection_routes(
         """Have the access token refreshed now, whatever is left of it. For operators."""
         return await connections.refresh(connection_id)
 
-    @router.post(
-        "/{connection_id}/revoke", dependencies=sending, responses=documented(404, 409, 429)
-    )
+    @router.post("/{connection_id}/revoke", responses=documented(404, 409, 429))
     async def revoke(connection_id: UUID, caller: App) -> ConnectionView:
         """Take the grant back: when this answers no lease succeeds; the provider is told next."""
+        await floods.take_revocation(connection_id)
         await connections.revoke(connection_id, actor=_actor(caller))
         return await connections.view(connection_id)
 

@@ -22,6 +22,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.errors import InvalidInput, Unreachable
 from domain.roles import Role
+from gateway.problems import Refused
 from gateway.refusals import documented
 from gateway.security import Caller, guard
 from storage import api_keys, events
@@ -34,6 +35,8 @@ PAUSE_S: Final = 0.5
 KEEP_ALIVE_S: Final = 15
 """Shorter than any proxy waits for something to be said."""
 AT_ONCE: Final = 500
+MOST_STREAMS: Final = 100
+"""Of one gateway: each asks the database twice a second."""
 MEDIA_TYPE: Final = "text/event-stream"
 _CURSOR: Final = re.compile(r"([0-9]{1,20})-([0-9]{1,19})")
 
@@ -83,6 +86,7 @@ def event_routes(database: Database) -> APIRouter:
     """``/v1/events`` and ``/v1/events/stream``."""
     router = APIRouter(prefix="/v1/events", tags=["events"], responses=documented())
     applications = guard(database, Role.APP)
+    streams: set[object] = set()
 
     @router.get("", dependencies=[Depends(applications)])
     async def feed(
@@ -113,9 +117,12 @@ def event_routes(database: Database) -> APIRouter:
         The id of each is its cursor. A block without data comes first, and whenever nothing has
         happened for a while: its id is where to go on from.
         """
+        if len(streams) >= MOST_STREAMS:
+            detail = f"this gateway serves {MOST_STREAMS} streams already"
+            raise Refused(503, "too-many-streams", detail, headers={"Retry-After": "10"})
         place = await _begin(database, after if last_event_id is None else last_event_id)
         return StreamingResponse(
-            _told(request, database, caller, wanted, place),
+            _counted(streams, _told(request, database, caller, wanted, place)),
             media_type=MEDIA_TYPE,
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
@@ -128,6 +135,16 @@ async def _begin(database: Database, cursor: str | None) -> Place:
         return _place_of(cursor)
     async with database.transaction() as session:
         return await events.horizon(session)
+
+
+async def _counted(streams: set[object], told: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    this = object()
+    streams.add(this)
+    try:
+        async for block in told:
+            yield block
+    finally:
+        streams.discard(this)
 
 
 async def _told(

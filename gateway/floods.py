@@ -18,6 +18,7 @@ from gateway.problems import Refused
 
 MESSAGES: Final = RateLimitItemPerMinute(30, namespace="messages")
 KEYS: Final = RateLimitItemPerMinute(30, namespace="keys")
+REVOCATIONS: Final = RateLimitItemPerMinute(30, namespace="revocations")
 REMINDERS: Final = RateLimitItemPerMinute(1, namespace="reminders")
 
 
@@ -43,6 +44,14 @@ class Floods:
             Refused: 429, there were too many.
         """
         await self._take(KEYS, connection_id, "keys")
+
+    async def take_revocation(self, connection_id: UUID) -> None:
+        """Count one revocation: counted by itself, no flood of other messages is in its way.
+
+        Raises:
+            Refused: 429, there were too many.
+        """
+        await self._take(REVOCATIONS, connection_id, "revocations")
 
     async def _take(self, limit: RateLimitItem, connection_id: UUID, what: str) -> None:
         if await self._limiter.hit(limit, str(connection_id)):

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from domain.secret import Secret
+from gateway.operators import IdentityProvider
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class Options:
         namespaces: those whose payloads are decoded.
         codec_token: lets the web UI of a development stack have payloads decoded, which has no
             key of its own; None: only with an API key.
+        identity_provider: whose tokens let operators have payloads decoded.
     """
 
     public_url: str
@@ -26,6 +28,7 @@ class Options:
     ui_origins: frozenset[str] = frozenset()
     namespaces: frozenset[str] = frozenset({"default"})
     codec_token: Secret | None = field(default=None)
+    identity_provider: IdentityProvider | None = None
 
     @property
     def is_secure(self) -> bool:

@@ -1,4 +1,7 @@
-"""Who calls: an API key as a bearer token (RFC 6750), and what its role allows."""
+"""Who calls: an API key as a bearer token (RFC 6750), and what its role allows.
+
+For the codec endpoint an operator's token will do as well.
+"""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -9,6 +12,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from domain.roles import Role
 from domain.secret import Secret
+from gateway.operators import IdentityProvider, Operators
 from gateway.problems import Refused
 from storage import api_keys
 from storage.database import Database
@@ -21,6 +25,7 @@ ALLOWED: Final = {
 }
 """What each role may do: its own, and that of those below it."""
 
+DOTS_OF_A_JWT: Final = 2
 _bearer = HTTPBearer(auto_error=False, description="An API key: `moorline apikeys create`.")
 
 
@@ -56,6 +61,31 @@ def guard(database: Database, needed: Role) -> Guard:
     return caller
 
 
+def operators_only(database: Database, provider: IdentityProvider | None) -> Guard:
+    """A dependency that lets operators in: by a key of role admin, or by a token of the provider.
+
+    Raises:
+        Refused: 401 or 403, as ``guard``.
+        Unreachable: the identity provider does not answer.
+    """
+    by_key = guard(database, Role.ADMIN)
+    operators = Operators(provider) if provider else None
+
+    async def caller(
+        request: Request,
+        presented: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    ) -> Caller:
+        if operators and presented and presented.credentials.count(".") == DOTS_OF_A_JWT:
+            subject = await operators.subject_of(presented.credentials)
+            if subject is None:
+                raise _unauthorized()
+            request.state.caller = Caller(f"sub {subject}", Role.ADMIN)
+            return Caller(f"sub {subject}", Role.ADMIN)
+        return await by_key(request, presented)
+
+    return caller
+
+
 async def identified(database: Database, presented: str | None) -> Caller:
     """Whoever presents this key.
 
@@ -67,10 +97,14 @@ async def identified(database: Database, presented: str | None) -> Caller:
         async with database.transaction() as session:
             row = await api_keys.verify(session, Secret(presented))
     if row is None:
-        raise Refused(
-            401,
-            "unauthorized",
-            "an API key is needed, as a bearer token",
-            headers={"WWW-Authenticate": "Bearer"},
-        )
+        raise _unauthorized()
     return Caller(row.id, Role(row.role))
+
+
+def _unauthorized() -> Refused:
+    return Refused(
+        401,
+        "unauthorized",
+        "an API key is needed, as a bearer token",
+        headers={"WWW-Authenticate": "Bearer"},
+    )

@@ -22,6 +22,11 @@ from gateway.sessions import Link, Sessions
 from storage.database import Database
 
 
+def _unstored(response: Response) -> None:
+    """A link is for one user: no cache on the way keeps it."""
+    response.headers["Cache-Control"] = "no-store"
+
+
 class _Asked(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -78,7 +83,7 @@ def starting_routes(
     floods: Floods,
 ) -> APIRouter:
     """``POST`` of connections, of new links for them, and of confirmations."""
-    allowed = [Depends(guard(database, Role.APP))]
+    allowed = [Depends(guard(database, Role.APP)), Depends(_unstored)]
     router = APIRouter(prefix="/v1", tags=["connecting"], dependencies=allowed)
 
     @router.post(

@@ -34,6 +34,7 @@ from client.messaging import Messaging
 from client.temporal import connect
 from domain.secret import Secret
 from gateway.app import create_app
+from gateway.operators import IdentityProvider
 from gateway.options import Options
 from moorline.settings import Settings
 from providers.catalogue import Catalogue
@@ -123,8 +124,17 @@ def gateway(parts: Parts, ui_origins: Collection[str]) -> FastAPI:
         ui_origins=frozenset(ui_origins),
         namespaces=frozenset({parts.temporal.namespace}),
         codec_token=Secret(token.get_secret_value()) if token else None,
+        identity_provider=_identity_provider(settings),
     )
     return create_app(parts.connections, parts.codec, parts.database, options)
+
+
+def _identity_provider(settings: Settings) -> IdentityProvider | None:
+    if settings.oidc is None:
+        return None
+    claim, _, value = settings.oidc.operator.partition("=")
+    oidc = settings.oidc
+    return IdentityProvider(oidc.issuer, oidc.audience, oidc.jwks_url, claim, value)
 
 
 @asynccontextmanager

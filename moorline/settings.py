@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from dotenv import load_dotenv
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -21,7 +21,6 @@ from workflows.names import TASK_QUEUE
 
 STATE = Path(".moorline")
 DEV_ENVIRONMENT = "env"
-LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 FASTEST: Final = 100
 """Calls per second to one provider; beyond, a limit protects nobody."""
 
@@ -39,24 +38,53 @@ def _database_url(value: SecretStr) -> SecretStr:
 
 
 def _public_url(value: str) -> str:
+    parts = urlsplit(_browsers_address(value))
+    if parts.path not in {"", "/"} or parts.query:
+        raise ValueError("must be a scheme and a host only")
+    # As browsers write it: what they send as Origin is compared with it.
+    usual = parts.port in {None, 443 if parts.scheme == "https" else 80}
+    port = "" if usual else f":{parts.port}"
+    return f"{parts.scheme}://{parts.hostname}{port}"
+
+
+def _return_urls(values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(_browsers_address(value) for value in values)
+
+
+def _browsers_address(value: str) -> str:
     parts = urlsplit(value)
-    local = parts.scheme == "http" and parts.hostname in LOOPBACK
+    local = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost"}
     if not parts.hostname or not (parts.scheme == "https" or local):
         raise ValueError("must be https://HOST, or http://127.0.0.1:PORT")
-    if parts.path not in {"", "/"} or parts.query or parts.fragment or "@" in parts.netloc:
-        raise ValueError("must be a scheme and a host only")
-    return f"{parts.scheme}://{parts.netloc}"
+    if parts.fragment or "@" in parts.netloc or parts.port == 0:
+        raise ValueError("must be without a fragment, a user or port 0")
+    return value
 
 
 def _listed(value: object) -> object:
     return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
 
+class OidcSettings(BaseModel):
+    """The identity provider whose tokens let operators in: see ``gateway.operators``."""
+
+    issuer: str
+    audience: str
+    jwks_url: Annotated[str, AfterValidator(_browsers_address)]
+    operator: Annotated[str, Field(pattern=r"^[^=]+=.+$")]
+    """``claim=value``."""
+
+
 class TemporalSettings(BaseSettings):
     """What a part needs that never opens the database: ``moorline setup``."""
 
     model_config = SettingsConfigDict(
-        env_prefix="MOORLINE_", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
+        env_prefix="MOORLINE_",
+        env_ignore_empty=True,
+        env_nested_delimiter="_",  # MOORLINE_OIDC_ISSUER and the like
+        env_nested_max_split=1,
+        extra="ignore",
+        hide_input_in_errors=True,
     )
 
     payload_keys: SecretStr = SecretStr("")
@@ -82,9 +110,12 @@ class Settings(TemporalSettings):
     keys: SecretStr = SecretStr("")
     redirect_uri: str = "http://127.0.0.1:8400/callback"
     public_url: Annotated[str, AfterValidator(_public_url)] | None = None
-    return_urls: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = ()
+    return_urls: Annotated[
+        tuple[str, ...], NoDecode, BeforeValidator(_listed), AfterValidator(_return_urls)
+    ] = ()
     application: str = "An application"
     codec_token: SecretStr | None = None
+    oidc: OidcSettings | None = None
     graceful_shutdown_s: float = Field(default=30, ge=25)
 
     def keyring(self) -> Keyring:

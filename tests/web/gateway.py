@@ -9,6 +9,7 @@ import httpx
 from domain.roles import Role
 from domain.secret import Secret
 from gateway.app import create_app
+from gateway.operators import IdentityProvider
 from gateway.options import Options
 from moorline.listening import listen, serving
 from moorline.stack.ports import free_ports
@@ -48,6 +49,7 @@ async def gateway_of(
     port: int | None = None,
     ui: str = UI,
     return_url: str = RETURN_URL,
+    identity_provider: IdentityProvider | None = None,
 ) -> AsyncIterator[Web]:
     """The gateway of a world, on a free port; with a worker that knows where it is."""
     port = port or free_ports(1)[0]
@@ -58,6 +60,7 @@ async def gateway_of(
         return_urls=frozenset({return_url}),
         ui_origins=frozenset({ui}),
         codec_token=Secret(CODEC_TOKEN),
+        identity_provider=identity_provider,
     )
     app = create_app(world.connections, world.codec, world.database, options)
     world.resources = replace(world.resources, public_url=options.public_url)

@@ -395,3 +395,31 @@ async def test_a_last_event_id_that_cannot_be_read_is_a_problem(web_without_work
     answer = await web_without_worker.app.get(STREAM, headers={"Last-Event-ID": "yesterday"})
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_gateway_serves_no_more_streams_than_it_can(web_without_worker: Web) -> None:
+    web = web_without_worker
+    async with AsyncExitStack() as stack:
+        limits = httpx.Limits(max_connections=None)
+        many = httpx.AsyncClient(
+            base_url=web.app.base_url,
+            headers=web.app.headers,
+            trust_env=False,
+            limits=limits,
+            timeout=60,
+        )
+        await stack.enter_async_context(many)
+        first = AsyncExitStack()
+        await first.enter_async_context(streaming(many))
+        for _ in range(gateway_events.MOST_STREAMS - 1):
+            await stack.enter_async_context(streaming(many))
+        refused = await many.get(STREAM)
+        assert refused.status_code == 503
+        assert refused.headers["retry-after"] == "10"
+        await first.aclose()
+
+        async def is_let_in() -> bool:
+            async with many.stream("GET", STREAM) as answer:
+                return answer.status_code == 200
+
+        await until(is_let_in)
