@@ -45,6 +45,7 @@ APPS = {
     "demo-outage": Behaviour(rotation="strict"),
     "demo-taken": Behaviour(rotation="strict"),
     "demo-cut": Behaviour(rotation="strict"),
+    "demo-pages": Behaviour(rotation="strict"),
 }
 READ = ("demo-data", "demo-cut")
 """Apps whose data is read."""
@@ -168,9 +169,8 @@ def _write_entries(folder: Path, url: str) -> None:
 
 async def _register(sandbox: Remote, secret: str) -> None:
     for slug, behaviour in APPS.items():
-        registration = Registration(
-            secret=secret, redirect_uris=["http://127.0.0.1/callback"], behaviour=behaviour
-        )
+        callbacks = ["http://127.0.0.1/callback", f"http://127.0.0.1/callback/{slug}"]
+        registration = Registration(secret=secret, redirect_uris=callbacks, behaviour=behaviour)
         await sandbox.register(slug, registration)
 
 

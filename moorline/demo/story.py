@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from rich.console import Console
 
 from domain.errors import MoorlineError
-from moorline.demo import crashes, ordinary, plain_cli, steps
+from moorline.demo import crashes, ordinary, over_http, plain_cli, steps
 from moorline.demo.judging import statuses
 from moorline.demo.stage import Stage, staged
 from moorline.demo.timeline import Report, Step, Timeline, shown
@@ -27,6 +27,7 @@ REVOKE = "revoked by the user"
 AGAIN = "authorized again in place"
 END = "disconnected, with a receipt"
 CLI = "a life by the plain temporal command"
+PAGES = "another one over HTTP, on the gateway's pages"
 KEY = "another one by API key"
 READ = "accounts, holdings, transactions read"
 CUT = "worker killed in the middle of a sync"
@@ -36,7 +37,7 @@ HUNT = "canary hunt through files and logs"
 
 NAMES = (
     *(UP, LOGIN, IMPORT, FRESH, GRACE, LOSS, REVOKE, AGAIN, END),
-    *(KEY, READ, CUT, OUTAGE, TAKEN, CLI, HUNT),
+    *(PAGES, KEY, READ, CUT, OUTAGE, TAKEN, CLI, HUNT),
 )
 """The steps in the order in which they are shown."""
 
@@ -76,6 +77,7 @@ async def _tell(stage: Stage, timeline: Timeline) -> None:
         timeline.run(GRACE, partial(crashes.survive_with_grace, stage)),
         timeline.run(LOSS, partial(crashes.name_the_loss, stage)),
         timeline.run(CLI, partial(plain_cli.live_by_cli, stage)),
+        timeline.run(PAGES, partial(over_http.live_over_http, stage)),
         timeline.run(KEY, partial(ordinary.connect_by_key, stage)),
         timeline.run(READ, partial(ordinary.read_all, stage)),
         timeline.run(CUT, partial(ordinary.go_on_after_kill, stage)),
