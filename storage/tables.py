@@ -57,6 +57,7 @@ class ConnectionRow(SQLModel, table=True):
             f"length(provider_slug) BETWEEN 1 AND {MAX_SLUG}", name="connections_slug_length"
         ),
         CheckConstraint(f"length(alias) <= {MAX_ALIAS}", name="connections_alias_length"),
+        Index("connections_by_age", "created_at", "id"),
         Index("connections_by_user", "user_id"),
         Index("connections_by_provider", "provider_slug", "status"),
     )
@@ -259,6 +260,7 @@ class EventRow(SQLModel, table=True):
         UniqueConstraint("connection_id", "cause"),
         UniqueConstraint("connection_id", "seq"),
         Index("events_in_stream_order", "xid", "position"),
+        Index("events_of_users", "user_id", "xid", "position"),
     )
 
     event_id: UUID = Field(primary_key=True)

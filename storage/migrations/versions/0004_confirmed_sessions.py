@@ -20,3 +20,5 @@ def upgrade() -> None:
         ("staged_keys", "staged_credentials", "created_at", "provider_slug IS NULL"),
     ):
         op.create_index(name, table, [column], postgresql_where=sa.text(condition))
+    op.create_index("events_of_users", "events", ["user_id", "xid", "position"])
+    op.create_index("connections_by_age", "connections", ["created_at", "id"])
