@@ -5,7 +5,7 @@ can run side by side. Everything raised is a ``MoorlineError``.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +16,7 @@ from client.authorizations import Admit, Authorizations, Received
 from client.imports import AdmitKey, Imports
 from client.leasing import DEFAULT_MIN_TTL, Lease, Leases
 from client.messaging import Messaging
+from client.reading import POLL_S, Reading
 from client.refusals import Gone, needs_user
 from client.rejections import Rejection, Rejections
 from domain.commands import ConnectProvider
@@ -29,19 +30,15 @@ from domain.errors import (
     ProviderConnectionError,
     Unreachable,
 )
-from domain.explanation import Explanation, explain
 from domain.pages import Pages
 from domain.result import Result
 from domain.secret import Secret
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView, Receipt
 from providers.catalogue import Catalogue
-from providers.entry import OAuth2Entry
-from storage import connections, events, views
+from storage import connections
 from storage.database import Database, now
-from storage.tables import ConnectionRow, EventRow
 from storage.vault import Vault
-from storage.views import Place
 from workflows.messages import (
     AuthorizationBegun,
     Authorize,
@@ -58,7 +55,6 @@ from workflows.messages import (
 
 AnswerT = TypeVar("AnswerT")
 
-POLL_S: Final = 0.1
 HEEDED_WITHIN: Final = timedelta(seconds=20)
 _NOT_REVOCABLE: Final = tuple(
     set(ConnectionStatus) - {ConnectionStatus.ACTIVE, ConnectionStatus.PENDING}
@@ -74,17 +70,7 @@ class Connecting:
     url: str
 
 
-@dataclass(frozen=True)
-class Offer:
-    """A provider, as users see it."""
-
-    slug: str
-    name: str
-    credential_type: CredentialType
-    scopes: tuple[str, ...]
-
-
-class ConnectionsClient:
+class ConnectionsClient(Reading):
     """Connections, as an application sees them.
 
     Args:
@@ -96,10 +82,9 @@ class ConnectionsClient:
     def __init__(
         self, messaging: Messaging, database: Database, vault: Vault, catalogue: Catalogue
     ) -> None:
+        super().__init__(database, catalogue)
         self._messaging = messaging
-        self._database = database
         self._vault = vault
-        self._catalogue = catalogue
         self._authorizations = Authorizations(database, vault, catalogue)
         self._imports = Imports(messaging, database, vault)
         self._leases = Leases(database, vault, self._newer_than)
@@ -168,10 +153,6 @@ class ConnectionsClient:
                     await asyncio.sleep(POLL_S)
         except TimeoutError:
             raise Unreachable("no worker has stored the connection yet") from None
-
-    def knows(self, provider_slug: str) -> bool:
-        """Whether the catalogue has this provider: what is connected to another is never used."""
-        return provider_slug in self._catalogue.slugs()
 
     async def seal(
         self,
@@ -398,85 +379,7 @@ class ConnectionsClient:
                 return view.receipt
             raise
 
-    # -- reading -------------------------------------------------------------------------------
-
-    def offer(self, provider_slug: str) -> Offer:
-        """What a user is told of a provider before anything is begun.
-
-        Raises:
-            NotFound: unknown provider.
-        """
-        entry = self._catalogue.get(provider_slug)
-        scopes = entry.scopes if isinstance(entry, OAuth2Entry) else ()
-        return Offer(entry.slug, entry.name, entry.credential_type, tuple(scopes))
-
-    async def view(self, connection_id: UUID) -> ConnectionView:
-        """The connection as anyone may see it."""
-        async with self._database.transaction() as session:
-            return await views.get(session, connection_id)
-
-    async def is_stored(self, connection_id: UUID) -> bool:
-        """Whether there is a connection of this id."""
-        async with self._database.transaction() as session:
-            return await session.get(ConnectionRow, connection_id) is not None
-
-    async def explain(self, connection_id: UUID) -> Explanation:
-        """The connection in plain words."""
-        async with self._database.transaction() as session:
-            return explain(await views.get(session, connection_id), await now(session))
-
-    async def list(
-        self,
-        *,
-        user_id: UUID | None = None,
-        provider_slug: str | None = None,
-        status: ConnectionStatus | None = None,
-        limit: int = 1000,
-        before: Place | None = None,
-    ) -> Sequence[ConnectionView]:
-        """Connections that match all that is given, the newest first.
-
-        Args:
-            before: only those that follow this place, which is the last one's of a page.
-        """
-        async with self._database.transaction() as session:
-            return await views.find(
-                session,
-                user_id=user_id,
-                provider_slug=provider_slug,
-                status=status,
-                limit=limit,
-                before=before,
-            )
-
-    async def events(self, connection_id: UUID) -> Sequence[EventRow]:
-        """Everything that happened to it, in order."""
-        async with self._database.transaction() as session:
-            return await events.read(session, connection_id)
-
-    async def wait_for(
-        self, connection_id: UUID, *statuses: ConnectionStatus, within: timedelta
-    ) -> ConnectionView:
-        """Until it has one of these statuses.
-
-        Raises:
-            TimeoutError: it has not, in time.
-        """
-        async with asyncio.timeout(within.total_seconds()):
-            while (view := await self.view(connection_id)).status not in statuses:
-                await asyncio.sleep(POLL_S)
-        return view
-
     # -- within --------------------------------------------------------------------------------
-
-    async def _expect_none(self, connection_id: UUID) -> None:
-        """Also finds out that the database is away before a workflow would wait for it.
-
-        Raises:
-            Conflict: there is a connection of this id already.
-        """
-        if await self.is_stored(connection_id):
-            raise Conflict(f"connection {connection_id} exists already")
 
     async def _ask(
         self, connection_id: UUID, name: str, question: Message, answer: type[AnswerT]

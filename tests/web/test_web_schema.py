@@ -1,6 +1,7 @@
 """The API against its own OpenAPI document: whatever is sent, it answers as it says."""
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -86,3 +87,38 @@ async def test_a_long_body_is_refused_before_it_is_read(
     line = await reader.readline()
     assert f" {status} ".encode() in line
     writer.close()
+
+
+def named(part: Any, schemas: dict[str, Any]) -> Iterator[str]:
+    """The fields of a part of the document, and of all it refers to."""
+    if isinstance(part, list):
+        for each in part:
+            yield from named(each, schemas)
+    elif isinstance(part, dict):
+        yield from part.get("properties", {})
+        for each in part.values():
+            yield from named(each, schemas)
+        if "$ref" in part:
+            yield from named(schemas[part["$ref"].rpartition("/")[2]], schemas)
+
+
+async def test_a_caller_can_name_no_address_that_we_would_call(web_without_worker: Web) -> None:
+    """Case 57: no request has a field for an address but the one that browsers are sent back to.
+
+    Which providers there are, and where, is the operator's configuration.
+    """
+    document = (await web_without_worker.anyone.get("/v1/openapi.json")).json()
+    bodies = [
+        operation["requestBody"]
+        for methods in document["paths"].values()
+        for operation in methods.values()
+        if "requestBody" in operation
+    ]
+    fields = set(named(bodies, document["components"]["schemas"]))
+    addresses = {
+        name
+        for name in fields
+        if any(part in name for part in ("url", "uri", "host", "endpoint", "address", "issuer"))
+    }
+    assert {"provider", "user_id", "api_key"} <= fields
+    assert addresses == {"return_url"}
