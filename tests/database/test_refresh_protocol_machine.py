@@ -65,6 +65,8 @@ class Game(RuleBasedStateMachine):
 
     @rule(purpose=st.sampled_from([Purpose.REFRESH, Purpose.REVOCATION]))
     def take(self, purpose: Purpose) -> None:
+        past = self.do(self.stored.take(self.connection_id, Purpose.REFRESH, self.generation - 1))
+        assert past is (NotClaimed.ENDED if self.ended else NotClaimed.MOVED)
         taken = self.do(self.stored.take(self.connection_id, purpose))
         if self.ended and purpose is Purpose.REFRESH:
             assert taken is NotClaimed.ENDED
@@ -76,12 +78,6 @@ class Game(RuleBasedStateMachine):
             self.number = taken.number
             self.processes.append(Process(taken))
 
-    @rule(behind=st.integers(1, 3))
-    def take_what_is_past(self, behind: int) -> None:
-        past = self.generation - behind
-        taken = self.do(self.stored.take(self.connection_id, Purpose.REFRESH, past))
-        assert taken is (NotClaimed.ENDED if self.ended else NotClaimed.MOVED)
-
     @precondition(lambda self: any(process.in_time for process in self.processes))
     @rule()
     def freeze(self) -> None:
@@ -89,6 +85,16 @@ class Game(RuleBasedStateMachine):
         self.do(self.stored.lapse(self.connection_id))
         for process in self.processes:
             process.in_time = False
+
+    @precondition(lambda self: not self.ended)
+    @rule(overtakes=st.booleans())
+    def exchange(self, overtakes: bool) -> None:
+        """A process claims and sends; perhaps in the place of one that was frozen."""
+        if overtakes and any(process.in_time for process in self.processes):
+            self.freeze()
+        self.take(Purpose.REFRESH)
+        if any(self.may_send(process) for process in self.processes):
+            self.send()
 
     @precondition(lambda self: any(self.may_send(process) for process in self.processes))
     @rule()
@@ -99,6 +105,10 @@ class Game(RuleBasedStateMachine):
         token = f"mlcanary-{self.given}"
         process.answer = self.do(self.stored.envelope(process.claim, access_token=token))
         self.current = token
+
+    @property
+    def is_answer_on_its_way(self) -> bool:
+        return any(each.answer and each.outcome is None for each in self.processes)
 
     def may_send(self, process: Process) -> bool:
         refreshes = not self.ended and process.answer is None
@@ -114,11 +124,22 @@ class Game(RuleBasedStateMachine):
         self.processes.remove(process)
 
     @precondition(lambda self: any(process.answer for process in self.processes))
-    @rule(data=st.data())
-    def commit(self, data: st.DataObject) -> None:
+    @rule()
+    def commit_again(self) -> None:
+        self.commit(next(process for process in self.processes if process.answer))
+
+    @precondition(lambda self: self.is_answer_on_its_way)
+    @rule()
+    def commit_the_newest(self) -> None:
+        self.commit([each for each in self.processes if each.answer and each.outcome is None][-1])
+
+    @precondition(lambda self: self.is_answer_on_its_way)
+    @rule()
+    def commit_late(self) -> None:
+        self.commit(next(each for each in self.processes if each.answer and each.outcome is None))
+
+    def commit(self, process: Process) -> None:
         """In time or late, for the first time or again."""
-        answered = [process for process in self.processes if process.answer]
-        process = data.draw(st.sampled_from(answered))
         assert process.answer is not None
         wins = (
             process.claim.number == self.number
@@ -143,6 +164,7 @@ class Game(RuleBasedStateMachine):
             assert self.do(claims.renew(self.stored.database, process.claim)) is held
             process.in_time = process.in_time or held
 
+    @precondition(lambda self: self.is_answer_on_its_way and self.number > 3)
     @rule()
     def end(self) -> None:
         self.do(self.stored.end(self.connection_id))
@@ -162,9 +184,8 @@ class Game(RuleBasedStateMachine):
         secret = self.do(self.stored.secret(self.connection_id))
         late = self.do(self.stored.orphans(self.connection_id))
         assert sorted(orphan.sealed.hex() for orphan in late) == sorted(self.kept)
-        held = [each.answer for each in self.processes if each.answer and each.outcome is None]
-        tokens = {secret["access_token"].reveal()}
-        newest_is_safe = self.current in tokens or bool(held) or bool(late)
+        is_stored = self.current == secret["access_token"].reveal()
+        newest_is_safe = is_stored or self.is_answer_on_its_way or bool(late)
         assert newest_is_safe or self.do(self.is_journalled())
 
     @invariant()
@@ -188,7 +209,7 @@ async def test_the_protocol_holds_whatever_is_played(alone: Stored) -> None:
     Game.stored, Game.loop = alone, asyncio.get_running_loop()
     played = settings(
         max_examples=30,
-        stateful_step_count=25,
+        stateful_step_count=20,
         deadline=timedelta(minutes=1),
         database=None,
         suppress_health_check=list(HealthCheck),
