@@ -208,7 +208,7 @@ class Game(RuleBasedStateMachine):
 async def test_the_protocol_holds_whatever_is_played(alone: Stored) -> None:
     Game.stored, Game.loop = alone, asyncio.get_running_loop()
     played = settings(
-        max_examples=30,
+        max_examples=15,
         stateful_step_count=20,
         deadline=timedelta(minutes=1),
         database=None,
