@@ -33,11 +33,11 @@ from domain.explanation import Explanation, explain
 from domain.pages import Pages
 from domain.result import Result
 from domain.secret import Secret
-from domain.status import ConnectionStatus
+from domain.status import ConnectionStatus, StatusReason
 from domain.view import ConnectionView, Receipt
 from providers.catalogue import Catalogue
 from providers.entry import OAuth2Entry
-from storage import connections, events, views
+from storage import connect_sessions, connections, events, views
 from storage.database import Database, now
 from storage.tables import ConnectionRow, EventRow
 from storage.vault import Vault
@@ -358,7 +358,8 @@ class ConnectionsClient:
         """Take the grant back; the provider is told and the secrets are shredded afterwards.
 
         When this answers, an ACTIVE connection is so no more: no lease succeeds and no data is
-        written. In another status nothing changes, but tokens still held are revoked.
+        written. In another status nothing changes, but tokens still held are revoked. What was
+        begun for its user before connects nothing any more.
 
         Raises:
             Unreachable: Temporal is away; or it has the message, and nobody could tell yet that it
@@ -367,11 +368,19 @@ class ConnectionsClient:
         with suppress(Conflict):  # it is over already
             await self._tell(connection_id, "revoke", Revoke(actor=actor))
         try:
+            await self._void(connection_id)
             await self.wait_for(connection_id, *_NOT_REVOCABLE, within=HEEDED_WITHIN)
         except (TimeoutError, Unreachable):
             raise Unreachable(
                 "the revocation is recorded and not lost, but no worker has heeded it yet"
             ) from None
+
+    async def _void(self, connection_id: UUID) -> None:
+        """Also where no status changes, and hence nobody else does it."""
+        async with self._database.transaction() as session:
+            await connections.locked(session, connection_id)
+            at = await now(session)
+            await connect_sessions.void(session, connection_id, StatusReason.USER_REVOKED, at)
 
     async def disconnect(self, connection_id: UUID, *, actor: str | None = None) -> None:
         """End it for good. When this answers, no lease succeeds any more; the rest follows."""

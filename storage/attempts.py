@@ -70,12 +70,14 @@ async def begin(
 
 
 async def get(session: AsyncSession, attempt_id: UUID, *, lock: bool = False) -> AttemptRow:
-    """The attempt.
+    """The attempt; locked, it is as it is now, also if it has been read before.
 
     Raises:
         NotFound: there is none.
     """
-    row = await session.get(AttemptRow, attempt_id, with_for_update=lock or None)
+    row = await session.get(
+        AttemptRow, attempt_id, with_for_update=lock or None, populate_existing=lock
+    )
     if row is None:
         raise NotFound(f"no authorization attempt {attempt_id}")
     return row

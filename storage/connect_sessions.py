@@ -67,12 +67,14 @@ async def by_link(session: AsyncSession, link: str, *, lock: bool = False) -> Co
 
 
 async def get(session: AsyncSession, session_id: UUID, *, lock: bool = False) -> ConnectSessionRow:
-    """The session of this id.
+    """The session of this id; locked, it is as it is now, also if it has been read before.
 
     Raises:
         NotFound: there is none.
     """
-    row = await session.get(ConnectSessionRow, session_id, with_for_update=lock or None)
+    row = await session.get(
+        ConnectSessionRow, session_id, with_for_update=lock or None, populate_existing=lock
+    )
     if row is None:
         raise NotFound(f"no connect session {session_id}")
     return row

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.web.gateway import Web, gateway_of
-from tests.world import Servers, World, new_world, servers_up
+from tests.world import Servers, World, new_world, servers_up, write_broker
 
 # A shell's background job ignores Ctrl-C, and so would every command that is tested here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -45,3 +45,11 @@ async def web_without_worker(world: World) -> AsyncIterator[Web]:
     """A gateway of a world without a worker."""
     async with gateway_of(world, working=False) as made:
         yield made
+
+
+@pytest.fixture
+async def broker(servers: Servers, tmp_path: Path) -> AsyncIterator[Web]:
+    """A gateway in a world whose broker takes API keys."""
+    write_broker(tmp_path, servers.sandbox.base_url)
+    async with new_world(servers, tmp_path) as world, gateway_of(world) as web:
+        yield web
