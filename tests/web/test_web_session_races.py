@@ -2,11 +2,13 @@
 
 import asyncio
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
 
 from domain.errors import NotFound
+from domain.secret import Secret
 from domain.status import ConnectionStatus, StatusReason
 from gateway.confirming import Confirmations
 from storage import session_ends
@@ -120,23 +122,45 @@ async def test_a_revoke_that_changes_no_status_ends_the_links_before_it_too(web:
     connection_id, connections = view.connection_id, web.world.connections
     await connections.revoke(connection_id)
 
-    async def is_shredded() -> bool:
-        return (await connections.view(connection_id)).receipt is not None
-
-    await until(is_shredded)
-    links = [await _again(web, connection_id) for _ in range(2)]
+    await until(partial(_is_shredded, web, connection_id))
+    links = [(await _again(web, connection_id))["url"] for _ in range(2)]
     async with browser() as person:
         back = await web.world.sandbox.authorize(await go_on(person, links[0]))
         await connections.revoke(connection_id)
         assert (await person.post(links[1], headers=OWN_FORM)).status_code == 409
         assert "not connected" in (await to_the_end(person, back)).text
         assert (await connections.view(connection_id)).status is ConnectionStatus.REVOKED
-        back = await web.world.sandbox.authorize(
-            await go_on(person, await _again(web, connection_id))
-        )
+        after = (await _again(web, connection_id))["url"]
+        back = await web.world.sandbox.authorize(await go_on(person, after))
         assert "is connected" in (await to_the_end(person, back)).text
 
 
-async def _again(web: Web, connection_id: UUID) -> str:
-    answer = await web.app.post(f"/v1/connections/{connection_id}/reauthorize", json={})
-    return str(answer.json()["url"])
+async def test_a_key_from_before_a_revoke_is_not_used_after_it(broker: Web) -> None:
+    """Its gateway had died after the confirmation, and another carried on."""
+    connection_id, _, _ = await begin(broker, provider=BROKER)
+    made = await broker.world.sandbox.new_key()
+    await broker.world.connections.supply_key(connection_id, Secret(made.api_key))
+    await broker.world.connections.revoke(connection_id)
+    await until(partial(_is_shredded, broker, connection_id))
+    link = await _again(broker, connection_id, RETURN_URL)
+    session_id = UUID(link["session_id"])
+    async with browser() as person:
+        form = await key_form(broker, person, link["url"])
+        proof = proof_in(await give(person, form, made.api_key))
+    await broker.world.damage("UPDATE connect_sessions SET confirmed_at = now()")
+    await broker.world.connections.revoke(connection_id)
+    assert (await complete(broker, session_id, proof)).status_code in {404, 409}
+    assert await kept_keys(broker) == []
+    view = await broker.world.connections.view(connection_id)
+    assert view.status is ConnectionStatus.REVOKED
+
+
+async def _is_shredded(web: Web, connection_id: UUID) -> bool:
+    return (await web.world.connections.view(connection_id)).receipt is not None
+
+
+async def _again(web: Web, connection_id: UUID, return_url: str | None = None) -> dict[str, str]:
+    path = f"/v1/connections/{connection_id}/reauthorize"
+    answer = await web.app.post(path, json={"return_url": return_url})
+    found: dict[str, str] = answer.json()
+    return found
