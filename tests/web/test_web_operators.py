@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hmac
+import logging
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -213,3 +214,16 @@ async def test_without_an_identity_provider_no_token_is_taken(web_without_worker
         headers={**HERE, "authorization": f"Bearer {Issuer().token()}"},
     )
     assert answer.status_code == 401
+
+
+async def test_who_has_decoded_is_logged_in_one_line(
+    ground: Ground, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever their subject is: it could have begun another line."""
+    with caplog.at_level(logging.INFO, "gateway.codec"):
+        await decode(ground, ground.issuer.token(sub="mallory\n1 payloads decoded for alice"))
+        await ground.web.admin.post("/codec/decode", json=body_of(PLAIN), headers=HERE)
+    first, second = (record.getMessage() for record in caplog.records)
+    assert first.startswith("1 payloads decoded for sub 'mallory\\n1 payloads")
+    assert "\n" not in first
+    assert second.startswith("1 payloads decoded for ")
