@@ -162,12 +162,14 @@ class ConnectionsClient:
             await self._messaging.start(start)
         try:
             async with asyncio.timeout(HEEDED_WITHIN.total_seconds()):
-                while True:
-                    with suppress(NotFound):
-                        return await self.view(connection_id)
+                while not await self.is_stored(connection_id):
                     await asyncio.sleep(POLL_S)
         except TimeoutError:
             raise Unreachable("no worker has stored the connection yet") from None
+        view = await self.view(connection_id)
+        if (view.user_id, view.provider_slug) != (user_id, provider_slug):
+            raise Conflict("another user or provider has a connection of this id")
+        return view
 
     def knows(self, provider_slug: str) -> bool:
         """Whether the catalogue has this provider: what is connected to another is never used."""

@@ -164,3 +164,15 @@ async def _again(web: Web, connection_id: UUID, return_url: str | None = None) -
     answer = await web.app.post(path, json={"return_url": return_url})
     found: dict[str, str] = answer.json()
     return found
+
+
+async def test_two_users_who_begin_under_one_id_at_once_do_not_share_it(broker: Web) -> None:
+    """Both were given a link to the connection of one of them."""
+    asked = {"provider": BROKER, "connection_id": str(uuid4())}
+    users = [str(uuid4()) for _ in range(2)]
+    answers = await asyncio.gather(
+        *(broker.app.post("/v1/connections", json={**asked, "user_id": user}) for user in users)
+    )
+    assert sorted(answer.status_code for answer in answers) == [201, 409]
+    (begun,) = (answer.json() for answer in answers if answer.status_code == 201)
+    assert begun["connection"]["user_id"] in users
