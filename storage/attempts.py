@@ -197,8 +197,10 @@ def expect_answer(row: AttemptRow, at: datetime) -> None:
     """Whether the provider's answer is still waited for.
 
     Raises:
-        Conflict: it has come before, or the window has closed.
+        Conflict: it has come before, is of no use any more, or the window has closed.
     """
+    if row.status == AttemptStatus.FAILED:
+        raise Conflict("this authorization has come to nothing; begin anew")
     if row.status != AttemptStatus.PENDING:
         raise Conflict("this authorization has received its answer before")
     if at >= row.expires_at:
