@@ -13,7 +13,7 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.service import RPCError
 
 from tests.web.gateway import Web, gateway_of
-from tests.world import Servers, World, new_world, servers_up, until
+from tests.world import Servers, World, new_world, servers_up, until, write_broker
 
 # A shell's background job ignores Ctrl-C, and so would every command that is tested here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -73,3 +73,11 @@ async def namespace(world: World) -> str:
 
     await until(known)
     return name
+
+
+@pytest.fixture
+async def broker(servers: Servers, tmp_path: Path) -> AsyncIterator[Web]:
+    """A gateway in a world whose broker takes API keys."""
+    write_broker(tmp_path, servers.sandbox.base_url)
+    async with new_world(servers, tmp_path) as world, gateway_of(world) as web:
+        yield web
