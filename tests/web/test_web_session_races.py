@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from domain.errors import NotFound
+from domain.errors import Conflict
 from domain.secret import Secret
 from domain.status import ConnectionStatus, StatusReason
 from gateway.confirming import Confirmations
@@ -69,7 +69,7 @@ async def test_a_key_that_failed_elsewhere_takes_no_other_with_it(broker: Web) -
     row = await session_of(broker, session_id)
     before = ConnectSessionRow(**{**row.model_dump(), "staged_id": uuid4()})
     late = Confirmations(broker.world.connections, broker.world.database)
-    with pytest.raises(NotFound):
+    with pytest.raises(Conflict):
         await late.finished(before)
     assert len(await kept_keys(broker)) == 1
     assert (await complete(broker, session_id, proof)).json()["status"] == "active"
