@@ -45,6 +45,7 @@ from workflows.messages import (
     Authorize,
     BeginAuthorization,
     Disconnect,
+    Fresh,
     Message,
     Nudge,
     Rename,
@@ -311,7 +312,9 @@ class ConnectionsClient(Reading):
         if view.credential_type is CredentialType.API_KEY:
             raise Conflict("an API key cannot be refreshed: it is verified by itself")
         async with self._living(connection_id):
-            await self._messaging.refresh_now(connection_id, view.generation)
+            fresh = await self._messaging.refresh_now(connection_id, view.generation)
+            if await self._lags(connection_id, fresh):
+                await self._messaging.refresh_now(connection_id, fresh.generation)
         return await self.view(connection_id)
 
     async def rename(self, connection_id: UUID, alias: str | None) -> ConnectionView:
@@ -405,7 +408,13 @@ class ConnectionsClient(Reading):
 
     async def _newer_than(self, connection_id: UUID, generation: int, min_ttl: timedelta) -> None:
         async with self._living(connection_id):
-            await self._messaging.newer_than(connection_id, generation, min_ttl)
+            fresh = await self._messaging.newer_than(connection_id, generation, min_ttl)
+            if await self._lags(connection_id, fresh):
+                await self._messaging.newer_than(connection_id, fresh.generation, min_ttl)
+
+    async def _lags(self, connection_id: UUID, fresh: Fresh) -> bool:
+        """Whether the database was restored from a backup, and its workflow is to find it out."""
+        return (await self.view(connection_id)).generation < fresh.generation
 
     @asynccontextmanager
     async def _living(self, connection_id: UUID) -> AsyncIterator[None]:
