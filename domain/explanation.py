@@ -9,7 +9,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict
 
 from domain.credentials import CredentialType
-from domain.outcomes import Revocation
+from domain.outcomes import Outcome, Revocation
 from domain.patience import given_up_at
 from domain.status import ConnectionStatus, StatusReason
 from domain.view import ConnectionView, Receipt, TokenReceipt, Trouble
@@ -156,7 +156,9 @@ def _next_degraded(
     if view.credential_type is CredentialType.API_KEY:
         return f"the API key is verified again {when}.", trouble.retry_at, who
     over = view.expires_at is not None and view.expires_at <= now
-    token = "has ended: no token can be handed out until then" if over else "still works"
+    closed = trouble.cause is Outcome.STORAGE_FAULT
+    state = "has ended" if over else "does not open" if closed else "still works"
+    token = f"{state}: no token can be handed out until then" if over or closed else state
     return f"refresh is tried again {when}; the access token {token}.", trouble.retry_at, who
 
 

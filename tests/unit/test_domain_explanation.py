@@ -173,6 +173,11 @@ def test_a_trouble_says_whether_the_token_still_works() -> None:
     assert "failed once" in explain(view(trouble=trouble(O.TRANSIENT, 1)), NOW).tried[0]
 
 
+def test_bug_a_token_that_nobody_can_open_was_said_to_work_still() -> None:
+    explained = explain(view(trouble=trouble(O.STORAGE_FAULT)), NOW)
+    assert "does not open: no token can be handed out until then" in explained.next
+
+
 def test_what_cannot_be_refreshed_is_the_users_to_renew() -> None:
     explained = explain(view(refresh_at=None), NOW)
     assert (explained.who_must_act, explained.next_at) == (Actor.USER, NOW + HOUR)
