@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,6 +54,14 @@ class Scene:
     def arm(self) -> None:
         """From here on the place is deadly."""
         self._armed.touch()
+
+    def hears(self, answer: Coroutine[object, object, object]) -> None:
+        """Somebody waits for this answer, which may never come."""
+        self.asked.append(asyncio.ensure_future(answer))
+
+    def set_keys(self, keys: str) -> None:
+        """Processes that are started from here on have this keyring."""
+        (self.world.folder / "keys").write_text(keys)
 
     @asynccontextmanager
     async def doomed(self, *words: str) -> AsyncIterator[Running]:

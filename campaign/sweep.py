@@ -19,9 +19,11 @@ import typer
 from rich.console import Console
 
 from campaign import verdicts
-from campaign.drives import DRIVES, Drive
+from campaign.drives import DRIVES
+from campaign.driving import Drive
 from campaign.points import POINTS, Point
-from campaign.scene import READY, NotReached, Scene
+from campaign.scene import NotReached, Scene
+from campaign.syncing import READER
 from moorline import logs
 from moorline.cli.pictures import table
 from tests.world import Servers, new_world, servers_up, until
@@ -29,6 +31,8 @@ from tests.world import Servers, new_world, servers_up, until
 WIDE = 160
 AT_ONCE = 6
 GRACE_S = 60
+MORE = 1_000
+"""So many transactions are more than a page, or two."""
 HEADINGS = ("POINT", "GRACE", "CASES", "EXPECTED", "ACTUAL", "SECONDS")
 
 
@@ -87,6 +91,7 @@ async def sweep(trials: Sequence[Trial], at_once: int) -> list[Result]:
 
     with tempfile.TemporaryDirectory() as top:
         async with servers_up(Path(top)) as servers:
+            await servers.sandbox.grow(READER, MORE)
             folders = _folders(Path(top), len(trials))
             pairs = zip(folders, trials, strict=True)
             return await asyncio.gather(*(one(servers, *pair) for pair in pairs))
@@ -113,14 +118,11 @@ async def attempt(servers: Servers, folder: Path, trial: Trial) -> Result:
     """Kill the process at the point, let a successor go on, and judge."""
     drive = DRIVES[trial.point.operation]()
     rotation = "grace" if trial.grace else "strict"
-    async with new_world(servers, folder, rotation=rotation, grace_s=GRACE_S) as world:
+    entry = drive.entry(servers)
+    async with new_world(servers, folder, entry=entry, rotation=rotation, grace_s=GRACE_S) as world:
         scene = Scene.of(world, trial.point.place)
-        async with scene.doomed("worker") as doomed:
-            await doomed.says(READY)
-            await drive.prepare(scene)
-            await drive.ask(scene)
-            await scene.dies(doomed)
-        async with scene.successor():
+        await drive.kill(scene)
+        async with drive.succeed(scene):
             actual, seconds = await _settled(drive, scene)
             broken = await verdicts.broken(scene, grace=trial.grace)
             if seconds > drive.settles_within_s:
