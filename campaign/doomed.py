@@ -1,8 +1,8 @@
 """A ``moorline`` process that kills itself at one place in our code.
 
 ``python -m campaign.doomed --at PLACE --armed FILE COMMAND ...`` wraps the function that the place
-names and then runs the ordinary command. Calls count from the moment that FILE exists. FILE tells
-afterwards whether the place was reached: it then holds ``REACHED``.
+names and then runs the ordinary command. The place counts from the moment that FILE exists, which
+tells afterwards whether it was reached: it then holds ``REACHED``.
 """
 
 import functools
@@ -26,7 +26,7 @@ class Doom:
     def __init__(self, place: Place, armed: Path) -> None:
         self._place = place
         self._armed = armed
-        self._calls = 0
+        self._times = 0
 
     def await_it(self) -> None:
         """Put the wrapped function where the function was, before anyone else has looked it up."""
@@ -37,12 +37,9 @@ class Doom:
     def _asynchronous(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         async def wrapped(*args: Any, **kwargs: Any) -> Any:
-            due = self._is_due()
-            if due and self._place.side == "before":
-                self._die()
+            self._come("before")
             result = await function(*args, **kwargs)
-            if due:
-                self._die()
+            self._come("after")
             return result
 
         return wrapped
@@ -50,21 +47,19 @@ class Doom:
     def _plain(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
-            due = self._is_due()
-            if due and self._place.side == "before":
-                self._die()
+            self._come("before")
             result = function(*args, **kwargs)
-            if due:
-                self._die()
+            self._come("after")
             return result
 
         return wrapped
 
-    def _is_due(self) -> bool:
-        if not self._armed.exists():
-            return False
-        self._calls += 1
-        return self._calls == self._place.nth
+    def _come(self, side: str) -> None:
+        if side != self._place.side or not self._armed.exists():
+            return
+        self._times += 1
+        if self._times == self._place.nth:
+            self._die()
 
     def _die(self) -> NoReturn:
         self._armed.write_text(REACHED)

@@ -22,7 +22,7 @@ class Owned(NamedTuple):
 
 @dataclass(frozen=True)
 class Place:
-    """Before or after the nth call of a function, as ``after storage.claims:take #2``."""
+    """A function is called or has returned, the nth time: ``after storage.claims:take #2``."""
 
     side: Literal["before", "after"]
     module: str

@@ -58,12 +58,12 @@ class Storing(Refreshing):
     settles_within_s = ACTIVITY_LOST_S + 15.0
 
     async def ask(self, scene: Scene) -> None:
-        """What Temporal keeps is to be written."""
+        """What Temporal keeps is to be written: nothing else comes to these places."""
         held = await answer_held(scene)
         async with scene.world.without_database():
+            scene.arm()
             await scene.world.sandbox.clear(held)
             await until(lambda: _is_handed_over(scene))
-            scene.arm()
 
 
 async def answer_held(scene: Scene) -> str:
