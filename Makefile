@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo dev test year bench check lock clean
+.PHONY: demo dev test year bench faults check lock clean
 
 demo: $(STAMP)
 	$(BIN)/moorline demo
@@ -20,6 +20,9 @@ year: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
+
+faults: $(STAMP)
+	$(BIN)/python -m campaign.sweep
 
 check: $(STAMP)
 	$(BIN)/ruff check .

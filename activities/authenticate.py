@@ -104,7 +104,7 @@ class Authentication:
         if row.endpoints != endpoints_of(exchange.provider.entry):
             # The entry was edited meanwhile: the code is not for these endpoints.
             return await self._close(holding, row, Answer(Outcome.APP_MISCONFIGURED))
-        secrets = await self._start(row)
+        secrets = await self._start(holding, row)
         if secrets.code is None:
             await self._close_claim(holding, UNSENT)
             return await self._fail(row, StatusReason.AUTHORIZATION_TIMEOUT)
@@ -161,13 +161,14 @@ class Authentication:
                 raise NotFound(f"no authorization attempt {request.attempt_id}")
             return row
 
-    async def _start(self, row: AttemptRow) -> AttemptSecrets:
+    async def _start(self, holding: Holding, row: AttemptRow) -> AttemptSecrets:
         """Move the attempt to ``exchanging``; no code among the secrets if it is too old."""
         async with self._resources.database.transaction() as session:
             current = await attempts.get(session, row.id, lock=True)
             at = await self._resources.clock.now(session)
             secrets = await attempts.secrets_of(session, self._resources.vault, current)
             in_time = attempts.start_exchange(current, at)
+            await claims.may_send(session, holding.claim)
             return secrets if in_time else replace(secrets, code=None)
 
     async def _close_claim(self, holding: Holding, entry: JournalEntry) -> None:

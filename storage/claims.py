@@ -204,14 +204,35 @@ async def close(session: AsyncSession, claim: Claim, entry: JournalEntry) -> boo
     return result.rowcount > 0
 
 
-async def may_have_lost_answer(session: AsyncSession, claim: Claim) -> bool:
-    """Whether an earlier refresh of this generation may have made the provider act unseen."""
-    result = await run(
+async def may_send(session: AsyncSession, claim: Claim) -> None:
+    """Journal that from here on the provider may act, whether or not we see what comes of it."""
+    await run(
         session,
         """
+        UPDATE refresh_journal SET may_have_acted = true
+        WHERE connection_id = :connection_id AND claim = :claim
+        """,
+        {"connection_id": claim.connection_id, "claim": claim.number},
+    )
+
+
+async def may_have_lost_answer(session: AsyncSession, claim: Claim) -> bool:
+    """Whether an earlier refresh of this generation may have made the provider act unseen."""
+    return await _find_lost(session, claim, _LOST_REFRESH)
+
+
+async def may_have_left_tokens(session: AsyncSession, claim: Claim) -> bool:
+    """Whether the provider may have issued tokens that never reached us, to any earlier call."""
+    return await _find_lost(session, claim, f"({_LOST_REFRESH} OR {_LOST_AUTHORIZATION})")
+
+
+async def _find_lost(session: AsyncSession, claim: Claim, lost: str) -> bool:
+    result = await run(
+        session,
+        f"""
         SELECT 1 FROM refresh_journal
-        WHERE connection_id = :connection_id AND generation = :generation AND claim < :claim
-          AND kind = 'refresh' AND (outcome IS NULL OR may_have_acted)
+        WHERE connection_id = :connection_id AND claim < :claim AND {lost}
+          AND (outcome IS NULL OR outcome NOT IN ('stored', 'orphaned'))
         LIMIT 1
         """,
         {
@@ -221,3 +242,10 @@ async def may_have_lost_answer(session: AsyncSession, claim: Claim) -> bool:
         },
     )
     return result.first() is not None
+
+
+_LOST_REFRESH: Final = """
+(kind = 'refresh' AND generation = :generation AND (outcome IS NULL OR may_have_acted))"""
+_LOST_AUTHORIZATION: Final = """
+(kind = 'authorization' AND may_have_acted)"""
+"""Whatever came of it later: each authorization is a grant of its own."""

@@ -9,11 +9,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
+import pytest
+from pydantic import JsonValue
 from sqlmodel import select
 
 from activities.authenticate import Authentication
 from activities.payloads import Authenticate, RefreshCredentials, Refreshed
 from activities.refresh import Refresh
+from domain.errors import Conflict
 from domain.status import ConnectionStatus, StatusReason
 from storage import claims
 from storage.claims import Claim, Purpose, take
@@ -134,3 +137,61 @@ async def test_an_authorization_that_nobody_can_open_any_more_is_revoked_at_the_
     async with living.database.transaction() as session:
         (row,) = (await session.exec(select(JournalRow))).all()
     assert row.outcome == "unreadable"
+
+
+async def test_bug_an_answer_that_was_kept_and_revoked_was_called_lost_on_the_receipt(
+    living: World,
+) -> None:
+    """The journal said only that the provider had acted, not that we have what it sent."""
+    await living.behave(rotation="strict")
+    view = await living.connected()
+    held = await living.plant(
+        "token", "delay", seconds=600, when="after_acting", grant_type="refresh_token"
+    )
+    request = RefreshCredentials(connection_id=view.connection_id, generation=1)
+    refreshing = asyncio.ensure_future(
+        living.perform(Refresh(living.resources).refresh_credentials, request)
+    )
+    grant = await living.grant()
+    await living.sandbox.logged(lambda call: call.rotated and not call.answered, grant_id=grant.id)
+    await living.connections.disconnect(view.connection_id)
+    await living.sandbox.clear(held)
+    await refreshing
+    receipt = await living.connections.receipt(view.connection_id)
+    fates = {token.token: token.result for token in receipt.tokens}
+    assert fates["orphaned refresh_token"] == "revoked"
+    assert "lost answer" not in fates
+    assert (await living.grant()).revoked_by == "client"
+
+
+async def test_bug_the_receipt_was_silent_about_a_lost_answer_to_an_authorization(
+    living: World,
+) -> None:
+    """Its tokens live on at the provider, and nobody can revoke them from here."""
+    begun = await living.connections.connect(living.slug, living.user_id)
+    received = await living.connections.receive_redirect(await living.consent(begun))
+    await living.plant("token", "drop", when="after_acting")
+    with pytest.raises(Conflict, match="interrupted"):
+        await living.connections.authorize(received)
+    received = await living.received_again(begun.connection_id)
+    assert (await living.connections.authorize(received)).status is ConnectionStatus.ACTIVE
+    await living.connections.disconnect(begun.connection_id)
+    receipt = await living.connections.receipt(begun.connection_id)
+    fates = {token.token: token.result for token in receipt.tokens}
+    assert fates.pop("lost answer") == "uncertain"
+    assert set(fates.values()) == {"revoked"}
+    assert [grant.live for grant in await living.grants()] == [True, False]
+
+
+async def test_a_code_that_was_refused_leaves_nothing_uncertain(living: World) -> None:
+    begun = await living.connections.connect(living.slug, living.user_id)
+    received = await living.connections.receive_redirect(await living.consent(begun))
+    refusal: dict[str, JsonValue] = {"error": "invalid_grant"}
+    await living.plant("token", "status", status=400, body=refusal)
+    with pytest.raises(Conflict):
+        await living.connections.authorize(received)
+    received = await living.received_again(begun.connection_id)
+    await living.connections.authorize(received)
+    await living.connections.disconnect(begun.connection_id)
+    receipt = await living.connections.receipt(begun.connection_id)
+    assert {token.result for token in receipt.tokens} == {"revoked"}
