@@ -129,11 +129,13 @@ async def head(session: AsyncSession, connection_id: UUID) -> bytes | None:
 def is_intact(rows: Iterable[EventRow], head: bytes | None = None) -> bool:
     """Whether the events of one connection are in order, unchanged, and none left out.
 
+    Commands that were refused before there was a connection stand in no chain, and do not count.
     ``head`` is where the chain ends (``ConnectionRow.event_chain``, or a copy exported before):
     without it nobody can tell whether the last ones are missing.
     """
     chain = b""
-    for number, row in enumerate(rows, start=1):
+    chained = (row for row in rows if row.seq is not None)
+    for number, row in enumerate(chained, start=1):
         chain = _link(chain, row)
         if row.seq != number or row.chain != chain:
             return False

@@ -211,6 +211,21 @@ async def test_a_refused_connect_is_recorded_without_a_connection(stored: Stored
     assert rows[1].data["provider_slug"] == "s" * 51
 
 
+async def test_bug_a_command_that_was_refused_before_made_the_chain_look_broken(
+    stored: Stored,
+) -> None:
+    """One that is given again with the same id, and then taken, makes a connection."""
+    connection_id = await stored.pending()
+    async with stored.database.transaction() as session:
+        event = ProviderConnectionAttempted(
+            user_id=uuid4(), provider_id=uuid4(), provider_slug="one", occurred_at=AT
+        )
+        await events.append_without_connection(session, connection_id, uuid4(), event, "run/1")
+    await renamed(stored, connection_id, "mine", "one")
+    assert [row.seq for row in await stored.events(connection_id)] == [None, 1]
+    assert await is_intact(stored, connection_id)
+
+
 async def test_bug_a_refused_slug_that_no_database_can_hold_was_retried_for_ever(
     stored: Stored,
 ) -> None:
