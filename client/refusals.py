@@ -4,6 +4,7 @@ Updates are refused by the workflow with a type that says why (``docs/messages.m
 else that can go wrong on the way is one of a few things.
 """
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -67,7 +68,9 @@ def in_our_words(connection_id: UUID) -> Iterator[None]:
         yield
     except WorkflowUpdateFailedError as failed:
         raise translated(failed.cause) from None
-    except WorkflowUpdateRPCTimeoutOrCancelledError:
+    except WorkflowUpdateRPCTimeoutOrCancelledError as error:
+        if isinstance(error.__cause__, asyncio.CancelledError):
+            raise error.__cause__ from None  # ours, not the server's: who cancels must see it
         raise Unreachable("no worker has answered; is one running?") from None
     except WorkflowFailureError as failed:
         raise translated(failed.cause) from None

@@ -1,6 +1,7 @@
 """The wire: what anyone may send a connection's workflow, and what must not harm it."""
 
 import asyncio
+from collections.abc import Awaitable
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -362,3 +363,19 @@ async def test_a_connection_whose_workflow_was_lost_is_taken_up_from_its_row(liv
     )
     await living.messaging.start(start, again=True)
     assert (await living.connections.refresh(view.connection_id)).generation == 2
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_bug_a_caller_that_was_cancelled_was_told_that_nobody_answers(
+    world: World, first: bool
+) -> None:
+    """And went on, where all that had begun it was being ended."""
+    async with world.working():
+        view = await world.imported()
+    if first:
+        asking: Awaitable[object] = world.connections.connect(world.slug, world.user_id)
+    else:
+        asking = world.connections.rename(view.connection_id, "nobody there")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await asking
