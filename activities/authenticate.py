@@ -100,6 +100,8 @@ class Authentication:
                 raise
 
     async def _exchange(self, holding: Holding, row: AttemptRow, newest: int) -> Authenticated:
+        if holding.claim.data_key is None:
+            raise Conflict(attempts.SHREDDED)
         exchange = Exchange.prepare(self._resources, holding)
         if row.endpoints != endpoints_of(exchange.provider.entry):
             # The entry was edited meanwhile: the code is not for these endpoints.

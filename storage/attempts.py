@@ -28,6 +28,7 @@ from storage.vault import DataKey, Vault
 WINDOW: Final = AUTHORIZATION_WINDOW
 CODE_LIFE: Final = timedelta(seconds=60)
 """How long a received code is kept for its exchange."""
+SHREDDED: Final = "this authorization was begun before the secrets were shredded; begin anew"
 
 
 class AttemptStatus(StrEnum):
@@ -211,7 +212,7 @@ async def _key_of(session: AsyncSession, vault: Vault, row: AttemptRow) -> DataK
     # Only found, never made: making one waits for a shredding, which waits for this attempt's row.
     wrapped = await data_keys.find(session, row.connection_id)
     if wrapped is None or wrapped.id != row.data_key_id:
-        raise Conflict("this authorization was begun before the secrets were shredded; begin anew")
+        raise Conflict(SHREDDED)
     return vault.unwrap(wrapped)
 
 

@@ -7,9 +7,11 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.authenticate import Authentication
-from activities.payloads import Authenticate
+from activities.payloads import Authenticate, ShredCredentials
+from activities.shred_credentials import Shredding
 from domain.errors import Conflict
 from domain.status import ConnectionStatus, StatusReason
+from domain.view import Receipt
 from storage.database import run
 from tests.world import World, until
 
@@ -130,3 +132,21 @@ async def test_a_claim_under_which_nothing_could_be_sent_is_given_back_at_once(
         open_ = await run(session, "SELECT count(*) FROM refresh_journal WHERE outcome IS NULL", {})
         assert open_.scalar_one() == 0
     assert (datetime.now(UTC) - began).total_seconds() < 9
+
+
+async def test_bug_an_authorization_from_before_a_shredding_was_called_a_storage_fault(
+    living: World,
+) -> None:
+    """One that was begun while the exchange before it was about to be given up, and revoked."""
+    begun = await living.connections.connect(living.slug, living.user_id)
+    received = await living.connections.receive_redirect(await living.consent(begun))
+    request = ShredCredentials(
+        connection_id=begun.connection_id,
+        receipt=Receipt(connection_id=begun.connection_id, shredded=True),
+    )
+    await living.perform(Shredding(living.resources).shred_credentials, request)
+    with pytest.raises(Conflict, match="begin anew"):
+        await living.connections.authorize(received)
+    assert await living.log() == []
+    again = await living.received_again(begun.connection_id)
+    assert (await living.connections.authorize(again)).status is ConnectionStatus.ACTIVE
