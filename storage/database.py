@@ -23,10 +23,15 @@ from storage.tables import ConnectionRow
 
 CONNECT_TIMEOUT_S: Final = 5
 STATEMENT_TIMEOUT_S: Final = 10
+IDLE_TIMEOUT_S: Final = 15
+"""How long a process that stands still in the middle of a transaction keeps its locks."""
+_SERVER_SETTINGS = {"idle_in_transaction_session_timeout": f"{IDLE_TIMEOUT_S}s"}
 _AWAY = "the database does not answer"
 _GONE = (OSError, OperationalError, InterfaceError, PoolTimeout, asyncpg.InterfaceError)
 _REFUSES_US = frozenset({"28", "3D"})
 """SQLSTATE classes of a server that knows neither the user nor the password nor the database."""
+_STOOD_STILL = "25P03"
+"""What the server says to a process that has thawed too late: its transaction is gone."""
 _OUT_OF_ORDER = frozenset({"08", "40", "53", "55", "57", "58"})
 """SQLSTATE classes of a server that cannot work now: connection, conflict with another transaction,
 resources, state, shutdown."""
@@ -50,7 +55,11 @@ class Database:
             pool_timeout=CONNECT_TIMEOUT_S,
             pool_pre_ping=True,
             hide_parameters=True,  # an error is logged; what it was about need not be
-            connect_args={"timeout": CONNECT_TIMEOUT_S, "command_timeout": statement_timeout_s},
+            connect_args={
+                "timeout": CONNECT_TIMEOUT_S,
+                "command_timeout": statement_timeout_s,
+                "server_settings": _SERVER_SETTINGS,
+            },
         )
 
     @asynccontextmanager
@@ -114,9 +123,11 @@ _LOCKED: Final = (
 
 def _in_our_words(error: DBAPIError | asyncpg.PostgresError) -> Exception:
     original = error.orig if isinstance(error, DBAPIError) else error
-    kind = str(getattr(original, "sqlstate", None) or "")[:2]
+    state = str(getattr(original, "sqlstate", None) or "")
+    kind = state[:2]
     if kind in _REFUSES_US:
         return NotConfigured("the database does not know our user, password or database name")
     lost = isinstance(error, OperationalError | InterfaceError)
     lost = lost or (isinstance(error, DBAPIError) and error.connection_invalidated)
+    lost = lost or state == _STOOD_STILL
     return Unreachable(_AWAY) if lost or kind in _OUT_OF_ORDER else error

@@ -1,6 +1,7 @@
 """A database that is away, refuses us or dies in the middle: said in our words, recovered from."""
 
 import asyncio
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -13,7 +14,7 @@ from storage.connections import locked
 from storage.database import Database, now, run
 from tests.scripted import refusing, scripted
 from tests.stored import AT, Stored
-from tests.world import Servers, administrator
+from tests.world import Servers, administrator, until
 
 
 def changed(url: str, **parts: str) -> str:
@@ -222,3 +223,27 @@ async def test_now_is_the_databases_clock(stored: Stored) -> None:
         first, second = await now(session), await now(session)
     assert first < second  # the clock, not the transaction's beginning
     assert first.utcoffset() is not None
+
+
+async def test_bug_a_process_that_stood_still_in_a_transaction_kept_its_locks(
+    stored: Stored,
+) -> None:
+    """Nobody could claim, revoke or end that connection until the process was killed."""
+    connection_id = await stored.active()
+    frozen = Database(stored.url)
+
+    async def taken() -> Claim | None:
+        with suppress(Unreachable):
+            claim = await claims.take(stored.database, connection_id, Purpose.REVOCATION)
+            return claim if isinstance(claim, Claim) else None
+        return None
+
+    async def stands_still() -> None:
+        async with frozen.transaction() as session:
+            await locked(session, connection_id)
+            await until(taken)
+            await now(session)  # it thaws, and its transaction is gone
+
+    with pytest.raises(Unreachable):
+        await stands_still()
+    await frozen.close()
