@@ -1,0 +1,1 @@
+"""Campaigns of faults against a whole running Moorline, judged by the provider's own log."""
