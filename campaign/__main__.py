@@ -54,6 +54,7 @@ def main(
         raise typer.Exit(128 + signal.SIGINT) from None
     text = json.dumps(report.as_json(), indent=2) + "\n"
     (state / "report.json").write_text(text)
+    (state / "evidence.json").write_text(json.dumps(report.evidence_as_json()))
     if json_file is not None:
         json_file.write_text(text)
     Console(width=WIDE).print(table(("CAMPAIGN", "IN THIS RUN"), list(report.rows())))

@@ -7,13 +7,10 @@ follows from the authorization codes that the campaign saw go by.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
 from uuid import UUID
 
 from campaign.diary import Happened, Leased
 from storage.tables import EventRow
-
-LOSING: Final = frozenset({"ambiguous", "orphaned", "unreadable", None})
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ async def gather(parts: Parts, diary: Diary, settled: Settled) -> Evidence:
         rows = await _Rows.read(database)
     finally:
         await database.close()
-    leaks, searched = _searched(parts.state)
+    leaks, searched = search(parts.state)
     return Evidence(
         calls=calls,
         claims=rows.claims,
@@ -144,7 +144,7 @@ def _count(living: list[Grant], owners: Mapping[str, UUID]) -> Mapping[UUID, int
     return counts
 
 
-def _searched(state: Path) -> tuple[list[str], int]:
+def search(state: Path) -> tuple[list[str], int]:
     """Files with a canary in them, and how many bytes have been looked at."""
     places = [state / name for name in SEARCHED]
     files = chain.from_iterable(place.rglob("*") if place.is_dir() else [place] for place in places)

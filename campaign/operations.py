@@ -7,7 +7,7 @@ words at any time, and never sees anything else: that would be a surprise, and i
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final
@@ -72,14 +72,13 @@ class People:
         try:
             while True:
                 await asyncio.sleep(self._dice.expovariate(1 / EVERY_S))
-                if (work := self._draw()) is not None:
-                    task = asyncio.create_task(work)
-                    doing.add(task)
-                    task.add_done_callback(doing.discard)
+                task = asyncio.create_task(self._draw())
+                doing.add(task)
+                task.add_done_callback(doing.discard)
         finally:
             await asyncio.gather(*doing, return_exceptions=True)
 
-    def _draw(self) -> Awaitable[None] | None:
+    def _draw(self) -> Coroutine[object, object, None]:
         living = [each for each in self._diary.known if not each.end_asked]
         if len(living) < self._wanted:
             app = self._dice.choices(APPS, [app.share for app in APPS])[0]

@@ -1,5 +1,6 @@
 """One campaign as a table and as JSON."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -113,6 +114,20 @@ class Report:
                 for verdict in self.verdicts
             ],
         }
+
+    def evidence_as_json(self) -> dict[str, JsonValue]:
+        """What it was judged by, without the events, to be read afterwards."""
+        evidence = self.evidence
+        told = {
+            "lives": evidence.lives,
+            "calls": evidence.calls,
+            "claims": evidence.claims,
+            "leases": evidence.leases,
+            "faults": evidence.faults,
+        }
+        lines = {name: [vars(each) for each in many] for name, many in told.items()}
+        plain: dict[str, JsonValue] = json.loads(json.dumps(lines, default=str))
+        return plain
 
     def _statuses(self) -> Counter[str]:
         return Counter(life.status for life in self.evidence.lives)
