@@ -67,7 +67,8 @@ class RevocationAtProvider:
         async with kept(held, self._resources.database):
             tokens, unsettled = await self._revoke_held(held)
         async with self._resources.database.transaction() as session:
-            if await claims.may_have_lost_answer(session, held.claim):
+            lost = await claims.may_have_lost_answer(session, held.claim)
+            if lost or await claims.may_have_lost_grant(session, request.connection_id):
                 tokens.append(TokenReceipt(token="lost answer", result=Revocation.UNCERTAIN))
             outcome = "unsettled" if unsettled else "settled"
             await claims.close(session, held.claim, JournalEntry(outcome))

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import bindparam
+from sqlalchemy import and_, bindparam, or_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -22,7 +22,7 @@ from domain.status import ConnectionStatus
 from storage import data_keys, events
 from storage.connections import credentials_of, locked, subject
 from storage.database import Database, run
-from storage.tables import ConnectionRow, CredentialsRow, OrphanRow
+from storage.tables import ConnectionRow, CredentialsRow, JournalRow, OrphanRow
 from storage.vault import WrappedKey
 
 LEASE: Final = timedelta(seconds=10)
@@ -220,3 +220,23 @@ async def may_have_lost_answer(session: AsyncSession, claim: Claim) -> bool:
         },
     )
     return result.first() is not None
+
+
+async def may_have_lost_grant(session: AsyncSession, connection_id: UUID) -> bool:
+    """Whether an authorization may have made a grant whose tokens never reached us."""
+    found = await session.exec(_LOST_GRANT, params={"id": connection_id})
+    return found.first() is not None
+
+
+_LOST_GRANT: Final = select(JournalRow.id).where(
+    JournalRow.connection_id == bindparam("id"),
+    JournalRow.kind == Purpose.AUTHORIZATION,
+    # Without an outcome, or with one that brought no tokens: those that did have been kept.
+    or_(
+        col(JournalRow.outcome).is_(None),
+        and_(
+            col(JournalRow.may_have_acted),
+            col(JournalRow.outcome).not_in(("stored", "orphaned", "unreadable")),
+        ),
+    ),
+)

@@ -122,6 +122,46 @@ async def test_an_answer_that_was_lost_leaves_an_uncertain_token_in_the_receipt(
     assert "lost answer: uncertain" in explained.text
 
 
+async def test_bug_a_grant_whose_authorization_was_lost_was_missing_in_the_receipt(
+    living: World,
+) -> None:
+    """The provider made it, and its tokens never reached us: it lives on, and nobody can end it."""
+    view = await living.connected()
+    await living.plant("token", "drop", when="after_acting")
+    with pytest.raises(Conflict, match="interrupted"):
+        await living.connections.authorize(await living.received_again(view.connection_id))
+    await living.connections.disconnect(view.connection_id)
+    receipt = await living.connections.receipt(view.connection_id)
+    fates = {token.token: token.result for token in receipt.tokens}
+    assert fates["lost answer"] == "uncertain"
+    assert sorted(str(grant.revoked_by) for grant in await living.grants()) == ["None", "client"]
+
+
+async def test_bug_a_first_authorization_that_was_lost_left_an_empty_receipt(living: World) -> None:
+    await living.plant("token", "drop", when="after_acting")
+    with pytest.raises(Conflict, match="interrupted"):
+        await living.connected()
+    (view,) = await living.connections.list(user_id=living.user_id)
+    await living.connections.disconnect(view.connection_id)
+    receipt = await living.connections.receipt(view.connection_id)
+    assert [(token.token, token.result) for token in receipt.tokens] == [
+        ("lost answer", "uncertain")
+    ]
+    assert (await living.grant()).revoked_by is None
+
+
+async def test_an_authorization_that_the_provider_refused_leaves_nothing_uncertain(
+    living: World,
+) -> None:
+    view = await living.connected()
+    await living.plant("token", "status", status=400, body={"error": "invalid_grant"})
+    with pytest.raises(Conflict, match="refused"):
+        await living.connections.authorize(await living.received_again(view.connection_id))
+    await living.connections.disconnect(view.connection_id)
+    receipt = await living.connections.receipt(view.connection_id)
+    assert {token.result for token in receipt.tokens} == {"revoked"}
+
+
 async def test_bug_a_key_that_was_missing_for_a_moment_counted_as_a_revocation(
     living: World,
 ) -> None:
