@@ -32,11 +32,11 @@ class App:
 
 
 APPS: Final = (
-    App("campaign-grace", "grace", 12, 30),
+    App("campaign-grace", "grace", 20, 30),
     App("campaign-grace-data", "grace", 30, 10, reads_data=True),
-    App("campaign-reuse", "none", 5, 5),
-    App("campaign-reuse-long", "none", 20, 15),
-    App("campaign-strict", "strict", 15, 25),
+    App("campaign-reuse", "none", 5, 3),
+    App("campaign-reuse-long", "none", 30, 17),
+    App("campaign-strict", "strict", 20, 25),
     App("campaign-strict-long", "strict", 30, 10),
     App(BROKER, "key", 0, 5),
 )

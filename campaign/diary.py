@@ -53,6 +53,8 @@ class Diary:
     """Digest of an authorization code -> whose it was."""
     leases: list[Leased] = field(default_factory=list)
     faults: list[Happened] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+    """Kinds of faults that were not done, because something else was being done to their part."""
     operations: Counter[tuple[str, str]] = field(default_factory=Counter)
     """(what was done, what came of it) -> how often."""
     surprises: list[str] = field(default_factory=list)

@@ -15,6 +15,10 @@ from campaign.proxy import PASS, Mode, ModeName
 from campaign.rotating import KeyRotation
 from providers.sandbox.target import EndpointName
 
+FREE_WITHIN_S: Final = 5.0
+NEEDS_PART: Final = frozenset(
+    {"kill", "kill between rotation and commit", "freeze", "rolling restart"}
+)
 HELD_WITHIN_S: Final = 6.0
 """How long a call is waited for that is to be cut by a kill."""
 
@@ -47,10 +51,23 @@ class Nemesis:
                 faults.create_task(self._do(fault))
 
     async def _do(self, fault: Fault) -> None:
+        if fault.kind in NEEDS_PART and not await self._is_free(fault):
+            self._diary.left_out[fault.kind] += 1
+            self._diary.write("fault is left out", **vars(fault))
+            return
         self._diary.write("fault", **vars(fault))
         began = time.time()
         killed_at = await self._deeds.get(fault.kind, self._damage)(fault)
         self._diary.happened(Happened(fault.kind, fault.target, began, time.time(), killed_at))
+
+    async def _is_free(self, fault: Fault) -> bool:
+        """Whether its part is free, soon: on a slow machine faults must not pile up."""
+        give_up_at = time.monotonic() + FREE_WITHIN_S
+        while self._parts.is_busy(fault.subjects):
+            if time.monotonic() > give_up_at:
+                return False
+            await asyncio.sleep(0.1)
+        return True
 
     async def _kill(self, fault: Fault) -> float:
         async with self._parts.holding(fault.target):

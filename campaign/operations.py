@@ -27,7 +27,7 @@ from domain.secret import Secret
 from providers.sandbox.canaries import digest
 from providers.sandbox.remote import Remote
 
-EVERY_S: Final = 0.4
+EVERY_S: Final = 0.5
 """On average; people do not wait for one another."""
 AT_ONCE: Final = 40
 WITHIN_S: Final = 150
@@ -105,6 +105,8 @@ class People:
             return str(refused)
         except MoorlineError as error:
             return type(error).__name__
+        except TimeoutError:
+            return "no answer in time"
         except Busy:
             return "left out"
         except Exception as error:  # noqa: BLE001 -- whatever it is, it is a finding

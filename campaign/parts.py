@@ -8,7 +8,7 @@ a service manager would.
 import asyncio
 import os
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,6 +62,10 @@ class Parts:
         """Nobody else starts or stops this part in the block."""
         async with self._busy[name]:
             yield
+
+    def is_busy(self, names: Iterable[str]) -> bool:
+        """Whether somebody is starting or stopping one of these."""
+        return any(self._busy[name].locked() for name in names)
 
     def kill(self, name: str) -> None:
         """SIGKILL, to the part and all it has started."""

@@ -1,6 +1,7 @@
 """One campaign as a table and as JSON."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -67,6 +68,7 @@ class Report:
             yield f"did: {name}", _counts(self._outcomes(name))
         for name, count in sorted(Counter(fault.kind for fault in self.evidence.faults).items()):
             yield f"fault: {name}", str(count)
+        yield "faults left out", _counts(self.diary.left_out) or "none"
         yield "ended by themselves", _counts(self.restarts) or "none"
         yield "refreshes", str(self._refreshes())
         yield "losses, all where there is no grace", str(len(losses(self.evidence)))
@@ -76,6 +78,7 @@ class Report:
             yield f"tokens replaced in time: {kind}", _share(kept)
         yield "searched for canaries", f"{self.evidence.searched / 1e6:.0f} MB"
         yield "settled after", f"{self.settled_in_s:.1f} s"
+        yield "load of the machine at the end", f"{os.getloadavg()[0]:.1f}, {os.cpu_count()} cores"
         for verdict in self.verdicts:
             yield f"{verdict.number} {verdict.invariant}", "holds" if verdict.holds else "BROKEN"
 
@@ -96,6 +99,7 @@ class Report:
             "statuses": dict(self._statuses()),
             "operations": {name: dict(self._outcomes(name)) for name, _ in self.diary.operations},
             "faults": dict(Counter(fault.kind for fault in self.evidence.faults)),
+            "faults_left_out": dict(self.diary.left_out),
             "ended_by_themselves": dict(self.restarts),
             "refreshes": self._refreshes(),
             "losses": len(losses(self.evidence)),

@@ -28,6 +28,9 @@ from workflows.names import workflow_id
 
 WITHIN_S: Final = 90.0
 POLL_S: Final = 1.0
+AT_ONCE: Final = 10
+TRY_S: Final = 30.0
+"""After which a refresh is asked for anew."""
 
 
 @dataclass
@@ -47,6 +50,7 @@ class Settling:
         self._database = Database(parts.stack.database_url)
         self._address = parts.stack.temporal_address
         self._namespace = parts.stack.facts.temporal.namespace
+        self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def settle(self) -> Settled:
         """Wait until everything is well, at most as long as is stated."""
@@ -79,7 +83,7 @@ class Settling:
         said = "there was no time"
         while time.monotonic() < give_up_at:
             try:
-                async with asyncio.timeout(give_up_at - time.monotonic()):
+                async with self._turns, asyncio.timeout(TRY_S):
                     await self._renew(view)
             except (NeedsUser, Conflict):
                 break  # the provider has refused it; whether that is in order is for the checker
@@ -103,12 +107,13 @@ class Settling:
         return await self._clients.sdk.list(limit=10_000)
 
     async def _still_open(self, temporal: Client) -> dict[UUID, str]:
-        still = {}
-        for view in await self._views():
-            said = await self._of_view(view) or await self._of_workflow(view, temporal)
-            if said is not None:
-                still[view.connection_id] = said
-        return still
+        async def of(view: ConnectionView) -> tuple[UUID, str | None]:
+            async with self._turns:
+                said = await self._of_view(view) or await self._of_workflow(view, temporal)
+            return view.connection_id, said
+
+        found = await asyncio.gather(*map(of, await self._views()))
+        return {connection_id: said for connection_id, said in found if said is not None}
 
     async def _of_view(self, view: ConnectionView) -> str | None:
         if view.ending and view.status is not ConnectionStatus.DISCONNECTED:
