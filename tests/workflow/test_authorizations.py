@@ -1,7 +1,7 @@
 """Authorizing again: what it replaces, and what it must not bring back."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from temporalio.testing import ActivityEnvironment
@@ -10,7 +10,9 @@ from activities.authenticate import Authentication
 from activities.payloads import Authenticate
 from domain.errors import Conflict
 from domain.status import ConnectionStatus, StatusReason
-from storage.database import run
+from storage import attempts
+from storage.connections import locked
+from storage.database import now, run
 from tests.world import World, until
 
 
@@ -130,3 +132,36 @@ async def test_a_claim_under_which_nothing_could_be_sent_is_given_back_at_once(
         open_ = await run(session, "SELECT count(*) FROM refresh_journal WHERE outcome IS NULL", {})
         assert open_.scalar_one() == 0
     assert (datetime.now(UTC) - began).total_seconds() < 9
+
+
+async def test_bug_a_code_destroyed_while_its_exchange_waited_was_called_a_broken_secret(
+    living: World,
+) -> None:
+    begun = await living.connections.connect(living.slug, living.user_id)
+    received = await living.connections.receive_redirect(await living.consent(begun))
+    request = Authenticate(connection_id=begun.connection_id, attempt_id=received.attempt_id)
+    async with living.database.transaction() as session:
+        await locked(session, begun.connection_id)
+        exchanging = asyncio.ensure_future(
+            living.perform(Authentication(living.resources).authenticate, request)
+        )
+
+        async def waits_for_its_turn() -> bool:
+            async with living.database.transaction() as other:
+                found = await run(
+                    other,
+                    "SELECT 1 FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND wait_event_type = 'Lock'",
+                    {},
+                )
+                return found.first() is not None
+
+        await until(waits_for_its_turn)
+        async with living.database.transaction() as other:
+            later = await now(other) + timedelta(minutes=2)
+            await attempts.destroy_late_codes(other, later)
+    assert (await exchanging).reason is StatusReason.AUTHORIZATION_TIMEOUT
+    assert await living.log() == []
+    # The claim has been given back: another attempt gets its turn at once.
+    again = await living.received_again(begun.connection_id)
+    assert (await living.connections.authorize(again)).status is ConnectionStatus.ACTIVE
