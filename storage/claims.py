@@ -235,7 +235,7 @@ _LOST_GRANT: Final = select(JournalRow.id).where(
     or_(
         col(JournalRow.outcome).is_(None),
         and_(
-            col(JournalRow.may_have_acted),
+            col(JournalRow.may_have_acted).is_(True),
             col(JournalRow.outcome).not_in(("stored", "orphaned", "unreadable")),
         ),
     ),
