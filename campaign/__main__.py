@@ -37,18 +37,20 @@ def main(
     seed: Annotated[int, typer.Option(help="What everything is drawn from.")] = 1,
     minutes: Annotated[float, typer.Option(help="How long things go wrong.")] = 10,
     connections: Annotated[int, typer.Option(help="How many are kept.")] = 50,
+    within: Annotated[float, typer.Option(help="Seconds in which all is to settle.")] = 90,
     json_file: Annotated[Path | None, typer.Option("--json", help="Where JSON goes.")] = None,
+    folder: Annotated[Path, typer.Option(help="Where it is written down.")] = FOLDER,
     keep: Annotated[bool, typer.Option(help="Keep the servers' data, too.")] = False,
 ) -> None:
     """Let everything go wrong that can, and judge what is left by the provider's own log."""
     logs.set_up("CRITICAL", "console")
     logs.forward_temporal("CRITICAL")
     warnings.simplefilter("ignore")
-    state = FOLDER / f"seed-{seed}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    state = folder / f"seed-{seed}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     state.mkdir(parents=True, mode=0o700)
     typer.echo(f"Plan, what happened and logs: {state}\n{NO_CLOCKS}", err=True)
     try:
-        report = asyncio.run(_campaign(seed, minutes, connections, state))
+        report = asyncio.run(_campaign(seed, minutes, connections, within, state))
     except (asyncio.CancelledError, KeyboardInterrupt):
         _forget(state)
         raise typer.Exit(128 + signal.SIGINT) from None
@@ -65,7 +67,9 @@ def main(
     raise typer.Exit(0 if report.holds else 1)
 
 
-async def _campaign(seed: int, minutes: float, connections: int, state: Path) -> Report:
+async def _campaign(
+    seed: int, minutes: float, connections: int, within: float, state: Path
+) -> Report:
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
@@ -74,13 +78,17 @@ async def _campaign(seed: int, minutes: float, connections: int, state: Path) ->
     diary = Diary(state / "happened.jsonl")
     async with running(state) as parts, connected(parts) as clients:
         people = People(clients, parts.sandbox, diary, seed, connections)
-        await people.begin()
-        diary.write("begun", connections=len(diary.known))
-        nemesis = Nemesis(parts, diary, KeyRotation(parts, clients, diary))
-        await _go_wrong(people, nemesis, plan, minutes * 60)
-        diary.write("healing")
-        await parts.heal()
-        settled = await Settling(parts, clients).settle()
+        try:
+            await people.begin()
+            diary.write("begun", connections=len(diary.known))
+            nemesis = Nemesis(parts, diary, KeyRotation(parts, clients, diary))
+            await _go_wrong(people, nemesis, plan, minutes * 60)
+            diary.write("healing")
+            await parts.heal()
+            await people.finish()
+        finally:
+            await people.stop()
+        settled = await Settling(parts, clients).settle(within)
         diary.write("settled", took_s=settled.took_s)
         await _stop_workers(parts)
         evidence = await gather(parts, diary, settled)
@@ -89,6 +97,7 @@ async def _campaign(seed: int, minutes: float, connections: int, state: Path) ->
             minutes=minutes,
             restarts=parts.restarts,
             settled_in_s=settled.took_s,
+            within_s=within,
             diary=diary,
             evidence=evidence,
         )

@@ -32,6 +32,7 @@ EVERY_S: Final = 0.5
 AT_ONCE: Final = 40
 WITHIN_S: Final = 150
 """Longer than any call of the client may take by its own rules."""
+FINISH_S: Final = 30
 ANSWERED: Final = frozenset({200, 404, 409, 429, 500, 502, 503})
 """What the gateway may say of a lease; 500 is a surprise."""
 
@@ -50,6 +51,7 @@ class People:
         self._dice = random.Random(f"operations of {seed}")
         self._wanted = connections
         self._at_once = asyncio.Semaphore(AT_ONCE)
+        self._doing: set[asyncio.Task[None]] = set()
         self._acts: dict[str, tuple[int, Act]] = {
             "lease": (40, self._lease),
             "lease over HTTP": (20, self._lease_over_http),
@@ -67,16 +69,24 @@ class People:
         await asyncio.gather(*(self._counted("connect", self._connect, new(app)) for app in drawn))
 
     async def go_on(self) -> None:
-        """Do one thing after another until cancelled; what was begun is finished then."""
-        doing: set[asyncio.Task[None]] = set()
-        try:
-            while True:
-                await asyncio.sleep(self._dice.expovariate(1 / EVERY_S))
-                task = asyncio.create_task(self._draw())
-                doing.add(task)
-                task.add_done_callback(doing.discard)
-        finally:
-            await asyncio.gather(*doing, return_exceptions=True)
+        """Do one thing after another until cancelled."""
+        while True:
+            await asyncio.sleep(self._dice.expovariate(1 / EVERY_S))
+            task = asyncio.create_task(self._draw())
+            self._doing.add(task)
+            task.add_done_callback(self._doing.discard)
+
+    async def finish(self) -> None:
+        """Come to the end of what was begun; what takes too long is given up."""
+        if self._doing:
+            await asyncio.wait(self._doing, timeout=FINISH_S)
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Let go of what is being done."""
+        for task in self._doing:
+            task.cancel()
+        await asyncio.gather(*self._doing, return_exceptions=True)
 
     def _draw(self) -> Coroutine[object, object, None]:
         living = [each for each in self._diary.known if not each.end_asked]

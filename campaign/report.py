@@ -27,6 +27,7 @@ class Report:
     connections: int
     restarts: Counter[str]
     settled_in_s: float
+    within_s: float
     diary: Diary
     evidence: Evidence
     verdicts: Sequence[Verdict]
@@ -39,6 +40,7 @@ class Report:
         minutes: float,
         restarts: Counter[str],
         settled_in_s: float,
+        within_s: float,
         diary: Diary,
         evidence: Evidence,
     ) -> "Report":
@@ -49,6 +51,7 @@ class Report:
             len(evidence.lives),
             restarts,
             settled_in_s,
+            within_s,
             diary,
             evidence,
             judge(evidence),
@@ -77,7 +80,7 @@ class Report:
         for kind, kept in kept_in_time(self.evidence).items():
             yield f"tokens replaced in time: {kind}", _share(kept)
         yield "searched for canaries", f"{self.evidence.searched / 1e6:.0f} MB"
-        yield "settled after", f"{self.settled_in_s:.1f} s"
+        yield "settled after", f"{self.settled_in_s:.1f} s, of {self.within_s:g} s"
         yield "load of the machine at the end", f"{os.getloadavg()[0]:.1f}, {os.cpu_count()} cores"
         for verdict in self.verdicts:
             yield f"{verdict.number} {verdict.invariant}", "holds" if verdict.holds else "BROKEN"
@@ -108,6 +111,7 @@ class Report:
                 kind: [kept.in_time, kept.due] for kind, kept in kept_in_time(self.evidence).items()
             },
             "settled_in_s": round(self.settled_in_s, 1),
+            "within_s": self.within_s,
             "invariants": [
                 {
                     "number": verdict.number,

@@ -26,7 +26,6 @@ from storage.connections import credentials_of
 from storage.database import Database, now
 from workflows.names import workflow_id
 
-WITHIN_S: Final = 90.0
 POLL_S: Final = 1.0
 AT_ONCE: Final = 10
 TRY_S: Final = 30.0
@@ -52,10 +51,10 @@ class Settling:
         self._namespace = parts.stack.facts.temporal.namespace
         self._turns = asyncio.Semaphore(AT_ONCE)
 
-    async def settle(self) -> Settled:
-        """Wait until everything is well, at most as long as is stated."""
+    async def settle(self, within_s: float) -> Settled:
+        """Wait until everything is well, at most so long."""
         began = time.monotonic()
-        give_up_at = began + WITHIN_S
+        give_up_at = began + within_s
         temporal = await Client.connect(self._address, namespace=self._namespace)
         settled = Settled(unrefreshed=await self._refresh_all(give_up_at))
         while True:
@@ -121,12 +120,14 @@ class Settling:
         if view.status is ConnectionStatus.ACTIVE and view.trouble is not None:
             return f"it is degraded: {view.trouble.cause}"
         async with self._database.transaction() as session:
-            held = (await credentials_of(session, view.connection_id)).lease_until
-            if view.status is not ConnectionStatus.ACTIVE and held and held > await now(session):
-                return "its claim is held"
+            row = await credentials_of(session, view.connection_id)
+            held = row.lease_until is not None and row.lease_until > await now(session)
             key = await data_keys.find(session, view.connection_id)
-        gone = {ConnectionStatus.REVOKED, ConnectionStatus.DISCONNECTED}
-        if view.status in gone and view.reason != "provider_revoked" and key is not None:
+        if held and view.status is not ConnectionStatus.ACTIVE:
+            return "its claim is held"
+        over = view.status is ConnectionStatus.DISCONNECTED
+        revoked = view.status is ConnectionStatus.REVOKED and view.reason == "user_revoked"
+        if (over and key is not None) or (revoked and row.sealed is not None):
             return "its secrets are not shredded"
         return None
 
