@@ -33,7 +33,7 @@ from providers.token_answers import Tokens, is_bearer
 from storage import attempts, claims, provider_apps
 from storage.attempts import AttemptSecrets, AttemptStatus
 from storage.claims import JournalEntry, NotClaimed, Purpose
-from storage.credentials import Committed, reason_lost
+from storage.credentials import Committed, Envelope, reason_lost
 from storage.tables import AttemptRow
 
 UNSENT = JournalEntry("unsent")
@@ -79,7 +79,7 @@ class Authentication:
             raise Conflict(ProviderConnectionError.CONNECTION_DISCONNECTED)
         async with kept(held, self._resources.database):
             try:
-                return await self._exchange(held, row)
+                return await self._exchange(held, row, request.generation)
             except (NotFound, NotConfigured, InvalidInput, StorageFault, Conflict):
                 await self._close_claim(held, UNSENT)
                 raise
@@ -105,7 +105,7 @@ class Authentication:
                 raise Conflict("the provider has not answered this authorization yet")
         return None
 
-    async def _exchange(self, holding: Holding, row: AttemptRow) -> Authenticated:
+    async def _exchange(self, holding: Holding, row: AttemptRow, newest: int) -> Authenticated:
         exchange = Exchange.prepare(self._resources, holding)
         if row.endpoints != endpoints_of(exchange.provider.entry):
             # The entry was edited meanwhile: the code is not for these endpoints.
@@ -120,10 +120,12 @@ class Authentication:
         answer = await self._send(exchange, row, secrets, secrets.code)
         if answer.tokens is None:
             return await self._close(holding, row, answer)
-        return await self._keep(exchange, row, answer.tokens)
+        envelope = exchange.seal(answer.tokens, Purpose.AUTHORIZATION, {}, row.id, newest)
+        return await self._keep(exchange, row, answer.tokens, envelope)
 
-    async def _keep(self, exchange: Exchange, row: AttemptRow, tokens: Tokens) -> Authenticated:
-        envelope = exchange.seal(tokens, Purpose.AUTHORIZATION, {}, row.id)
+    async def _keep(
+        self, exchange: Exchange, row: AttemptRow, tokens: Tokens, envelope: Envelope
+    ) -> Authenticated:
         if not is_bearer(tokens.token_type):
             # Nobody could use them, and they must not replace what can be used.
             envelope = envelope.model_copy(update={"usable": False})

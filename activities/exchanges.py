@@ -83,10 +83,13 @@ class Exchange:
         purpose: Purpose,
         previous: Mapping[str, Secret],
         attempt_id: UUID | None = None,
+        newest: int = 0,
     ) -> Envelope:
         """The tokens as the next generation.
 
-        ``previous`` is what was presented: an answer without a refresh token or scope keeps its.
+        Args:
+            previous: what was presented: an answer without a refresh token or scope keeps its.
+            newest: the newest generation there ever was, where that is not the stored one.
         """
         entry, claim = self.provider.entry, self.claim
         sent_at = self.resources.clock.claimed(claim.claimed_at)
@@ -97,7 +100,7 @@ class Exchange:
             deadlines = after_authorization(sent_at, known)
         refresh_token = tokens.refresh_token or previous.get("refresh_token")
         scope = Secret(tokens.scope) if tokens.scope else previous.get("scope")
-        generation = claim.generation + 1
+        generation = max(claim.generation, newest) + 1
         document = {
             "access_token": tokens.access_token.reveal(),
             "refresh_token": refresh_token.reveal() if refresh_token else None,

@@ -46,9 +46,10 @@ class Begun(Payload):
 
 
 class Authenticate(OfConnection):
-    """Exchange the code that an attempt has received."""
+    """Exchange the code that an attempt has received; what comes is newer than ``generation``."""
 
     attempt_id: UUID
+    generation: int = 0
 
 
 class StoreCredentials(OfConnection):
@@ -88,7 +89,10 @@ class Authenticated(Payload):
 
 
 class RefreshCredentials(OfConnection):
-    """Refresh the credentials of this generation; of a later one, just say how they stand."""
+    """Refresh the credentials of this generation; of a later one, just say how they stand.
+
+    An earlier one is what a restored backup holds: it is not shown to the provider.
+    """
 
     generation: int
 
@@ -164,7 +168,9 @@ class EndConnection(OfConnection):
 
 
 class RevokeAtProvider(OfConnection):
-    """Revoke every token held, the newest first."""
+    """Revoke every token held, the newest first; they should be of this ``generation``."""
+
+    generation: int = 0
 
 
 class RevokedAtProvider(Payload):
@@ -200,9 +206,10 @@ class VerifyApiKey(OfConnection):
 
 
 class ReplaceApiKey(OfConnection):
-    """Put the key that was staged in the place of the stored one."""
+    """Put the key that was staged in the place of the stored one, newer than ``generation``."""
 
     staged_id: UUID
+    generation: int = 0
 
 
 class SyncData(OfConnection):

@@ -4,7 +4,8 @@ A refresh token is often good for one use: the provider rotates it, and the answ
 copy of the next one. So the order here is the whole point:
 
 1. **Claim.** One conditional UPDATE makes this process the only one that may call, and leaves a
-   journal row. A database that is away fails here, before anything has rotated.
+   journal row. A database that is away fails here, before anything has rotated; so does one that
+   was restored from a backup: a provider would take its old token for a stolen one.
 2. **Be ready.** The secret is opened; the claim's lease is renewed while the call runs. Directly
    before the first byte, a process that was frozen meanwhile holds back.
 3. **Send once**, in a task that no cancellation reaches. Nothing below retries it.
@@ -66,6 +67,8 @@ class Refresh:
                 there = await current_standing(self._resources, request.connection_id)
                 return Refreshed(outcome=Outcome.REFRESHED, standing=there)
             case Holding():
+                if held.claim.generation < request.generation:
+                    return await report(self._resources, held.claim, Answer(Outcome.ROLLED_BACK))
                 async with kept(held, self._resources.database):
                     return await self._exchange(held)
 

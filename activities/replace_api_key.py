@@ -6,7 +6,6 @@ old one stays what it is at the provider: only its user can delete it there.
 
 from datetime import timedelta
 from typing import Final
-from uuid import UUID
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
@@ -62,7 +61,7 @@ class KeyReplacement:
             async with self._resources.database.transaction() as session:
                 if refusal is None:
                     every = entry.verify_every
-                    await self._store(session, connection.id, key, staged.id, every)
+                    await self._store(session, request, key, every)
                 else:
                     await staging.remove(session, staged.id)
             if refusal is not None:
@@ -72,13 +71,12 @@ class KeyReplacement:
     async def _store(
         self,
         session: AsyncSession,
-        connection_id: UUID,
+        request: ReplaceApiKey,
         key: DataKey,
-        staged_id: UUID,
         verify_every: timedelta,
     ) -> None:
-        connection = await locked(session, connection_id)
-        staged = await session.get(StagedRow, staged_id)
+        connection = await locked(session, request.connection_id)
+        staged = await session.get(StagedRow, request.staged_id)
         if staged is None:
             raise NotFound(GONE)
         if connection.ended_at is not None:
@@ -87,7 +85,7 @@ class KeyReplacement:
             return  # by an earlier attempt that is thought dead
         current = await credentials_of(session, connection.id)
         at = await self._resources.clock.now(session)
-        generation = current.generation + 1
+        generation = max(current.generation, request.generation) + 1
         document = {
             name: value.reveal() for name, value in staging.open_staged(key, staged).items()
         }

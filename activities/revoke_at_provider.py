@@ -70,6 +70,8 @@ class RevocationAtProvider:
             lost = await claims.may_have_lost_answer(session, held.claim)
             if lost or await claims.may_have_lost_grant(session, request.connection_id):
                 tokens.append(TokenReceipt(token="lost answer", result=Revocation.UNCERTAIN))
+            if held.claim.generation < request.generation:  # as in a restored backup
+                tokens.append(TokenReceipt(token="newer tokens", result=Revocation.UNCERTAIN))
             outcome = "unsettled" if unsettled else "settled"
             await claims.close(session, held.claim, JournalEntry(outcome))
         asked = [answer.retry_after for answer in unsettled if answer.retry_after is not None]

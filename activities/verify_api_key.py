@@ -53,6 +53,8 @@ class Verification:
         if not held.available:
             ended = held.connection.ended_at is not None
             return Refreshed(outcome=Outcome.UNAVAILABLE, ended=ended)
+        if held.credentials.generation < request.generation:
+            return await self._record(request, None, Answer(Outcome.ROLLED_BACK))
         slug = held.connection.provider_slug
         try:
             entry = self._resources.catalogue.api_key(slug)
@@ -79,7 +81,7 @@ class Verification:
             at = await self._resources.clock.now(session)
             if connection.ended_at is not None:
                 return Refreshed(outcome=answer.outcome, ended=True)
-            if credentials.generation != request.generation:
+            if credentials.generation > request.generation:
                 # Another key has taken its place: say how that one stands.
                 there = standing_of(credentials, at)
                 return Refreshed(outcome=Outcome.VERIFIED, standing=there)

@@ -157,7 +157,7 @@ def _was_on_its_way(call: Call, claims: Sequence[Claim], life: Life) -> bool:
 def _events_tell_all(evidence: Evidence) -> Iterator[str]:
     for life in evidence.lives:
         rows = list(evidence.events.get(life.connection_id, ()))
-        if not rows:
+        if not rows and life.status != "pending":  # begun, and nothing has come of it yet
             yield f"{_named(life)}: it has no events"
         elif not is_intact(rows, life.head):
             yield f"{_named(life)}: its chain is broken"

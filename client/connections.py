@@ -27,16 +27,17 @@ from domain.errors import (
     InvalidInput,
     MoorlineError,
     NotFound,
+    NotFresh,
     ProviderConnectionError,
     Unreachable,
 )
 from domain.pages import Pages
 from domain.result import Result
 from domain.secret import Secret
-from domain.status import ConnectionStatus
+from domain.status import ConnectionStatus, StatusReason
 from domain.view import ConnectionView, Receipt
 from providers.catalogue import Catalogue
-from storage import connections
+from storage import connect_sessions, connections
 from storage.database import Database, now
 from storage.vault import Vault
 from workflows.messages import (
@@ -44,6 +45,7 @@ from workflows.messages import (
     Authorize,
     BeginAuthorization,
     Disconnect,
+    Fresh,
     Message,
     Nudge,
     Rename,
@@ -147,12 +149,14 @@ class ConnectionsClient(Reading):
             await self._messaging.start(start)
         try:
             async with asyncio.timeout(HEEDED_WITHIN.total_seconds()):
-                while True:
-                    with suppress(NotFound):
-                        return await self.view(connection_id)
+                while not await self.is_stored(connection_id):
                     await asyncio.sleep(POLL_S)
         except TimeoutError:
             raise Unreachable("no worker has stored the connection yet") from None
+        view = await self.view(connection_id)
+        if (view.user_id, view.provider_slug) != (user_id, provider_slug):
+            raise Conflict("another user or provider has a connection of this id")
+        return view
 
     async def seal(
         self,
@@ -258,8 +262,8 @@ class ConnectionsClient(Reading):
         try:
             question = SupplyKey(staged_id=staged_id)
             return await self._ask(connection_id, "supply_key", question, ConnectionView)
-        except Unreachable:
-            raise  # it may have been heard all the same
+        except (Unreachable, NotFresh):
+            raise  # not now, or it may have been heard all the same
         except MoorlineError:
             await self._imports.forget(staged_id)
             raise
@@ -308,7 +312,9 @@ class ConnectionsClient(Reading):
         if view.credential_type is CredentialType.API_KEY:
             raise Conflict("an API key cannot be refreshed: it is verified by itself")
         async with self._living(connection_id):
-            await self._messaging.refresh_now(connection_id, view.generation)
+            fresh = await self._messaging.refresh_now(connection_id, view.generation)
+            if await self._lags(connection_id, fresh):
+                await self._messaging.refresh_now(connection_id, fresh.generation)
         return await self.view(connection_id)
 
     async def rename(self, connection_id: UUID, alias: str | None) -> ConnectionView:
@@ -339,7 +345,8 @@ class ConnectionsClient(Reading):
         """Take the grant back; the provider is told and the secrets are shredded afterwards.
 
         When this answers, an ACTIVE connection is so no more: no lease succeeds and no data is
-        written. In another status nothing changes, but tokens still held are revoked.
+        written. In another status nothing changes, but tokens still held are revoked. What was
+        begun for its user before connects nothing any more.
 
         Raises:
             Unreachable: Temporal is away; or it has the message, and nobody could tell yet that it
@@ -348,11 +355,19 @@ class ConnectionsClient(Reading):
         with suppress(Conflict):  # it is over already
             await self._tell(connection_id, "revoke", Revoke(actor=actor))
         try:
+            await self._void(connection_id)
             await self.wait_for(connection_id, *_NOT_REVOCABLE, within=HEEDED_WITHIN)
         except (TimeoutError, Unreachable):
             raise Unreachable(
                 "the revocation is recorded and not lost, but no worker has heeded it yet"
             ) from None
+
+    async def _void(self, connection_id: UUID) -> None:
+        """Also where no status changes, and hence nobody else does it."""
+        async with self._database.transaction() as session:
+            await connections.locked(session, connection_id)
+            at = await now(session)
+            await connect_sessions.void(session, connection_id, StatusReason.USER_REVOKED, at)
 
     async def disconnect(self, connection_id: UUID, *, actor: str | None = None) -> None:
         """End it for good. When this answers, no lease succeeds any more; the rest follows."""
@@ -393,7 +408,13 @@ class ConnectionsClient(Reading):
 
     async def _newer_than(self, connection_id: UUID, generation: int, min_ttl: timedelta) -> None:
         async with self._living(connection_id):
-            await self._messaging.newer_than(connection_id, generation, min_ttl)
+            fresh = await self._messaging.newer_than(connection_id, generation, min_ttl)
+            if await self._lags(connection_id, fresh):
+                await self._messaging.newer_than(connection_id, fresh.generation, min_ttl)
+
+    async def _lags(self, connection_id: UUID, fresh: Fresh) -> bool:
+        """Whether the database was restored from a backup, and its workflow is to find it out."""
+        return (await self.view(connection_id)).generation < fresh.generation
 
     @asynccontextmanager
     async def _living(self, connection_id: UUID) -> AsyncIterator[None]:

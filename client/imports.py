@@ -82,7 +82,7 @@ class Imports:
     async def forget(self, staged_id: UUID) -> None:
         """Destroy a kept key that was not taken."""
         async with self._database.transaction() as session:
-            await staging.remove(session, staged_id)
+            await staging.discard(session, staged_id)
 
     async def carry_out(self, command: ConnectProvider, connection_id: UUID) -> Result[UUID, str]:
         """Have the connection born, and wait until it is.

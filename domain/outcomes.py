@@ -32,6 +32,8 @@ class Outcome(StrEnum):
     """A complete answer that is neither tokens nor an error OAuth knows."""
     STORAGE_FAULT = "storage_fault"
     """Our own stored secret does not open; nothing was sent."""
+    ROLLED_BACK = "rolled_back"
+    """What we have stored is older than what we had, as in a restored backup; nothing was sent."""
     UNAVAILABLE = "unavailable"
     """Our own database or workers were away; what the provider did, if anything, is journalled."""
 
@@ -43,7 +45,7 @@ class Outcome(StrEnum):
     @property
     def needs_operator(self) -> bool:
         """Whether waiting will not help, and the user cannot either."""
-        return self in {Outcome.APP_MISCONFIGURED, Outcome.STORAGE_FAULT}
+        return self in {Outcome.APP_MISCONFIGURED, Outcome.STORAGE_FAULT, Outcome.ROLLED_BACK}
 
 
 class Revocation(StrEnum):

@@ -61,6 +61,10 @@ CAUSE = {
     Outcome.PROTOCOL_ERROR: "the provider's answer is neither tokens nor an OAuth error",
     Outcome.APP_MISCONFIGURED: "the provider refuses our client id or secret, or our entry for it",
     Outcome.STORAGE_FAULT: "the stored credentials do not open with the keys we have",
+    Outcome.ROLLED_BACK: (
+        "the database holds older credentials than it did, as one that was restored from a backup "
+        "does; they are not shown to the provider"
+    ),
     Outcome.UNAVAILABLE: "our own database or workers were away",
     Outcome.KEY_REFUSED: "the provider refuses the API key",
     Outcome.GRANT_DEAD: "the provider refuses the grant",
@@ -72,6 +76,7 @@ CAUSE = {
 WHO_MENDS = {
     Outcome.APP_MISCONFIGURED: Actor.OPERATOR,
     Outcome.STORAGE_FAULT: Actor.OPERATOR,
+    Outcome.ROLLED_BACK: Actor.OPERATOR,
     Outcome.UNAVAILABLE: Actor.OPERATOR,
     Outcome.KEY_REFUSED: Actor.USER,
     Outcome.GRANT_DEAD: Actor.USER,

@@ -4,10 +4,11 @@ Whoever may call it may read what workflows were told: an operator, with an API 
 of the identity provider that the web UI passes on; or the web UI of a development stack, which can
 hold no key and is told an address that nobody else knows. It answers the web UI's origin only and
 knows its namespaces. There is no secret to be had: none is in a payload, and the one exception (a
-sealed envelope) is sealed by a key that is not used here.
+sealed envelope) is sealed by a key that is not used here. Who has decoded how much is logged.
 """
 
 import hmac
+import logging
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Request, Response
@@ -17,8 +18,10 @@ from temporalio.api.common.v1 import Payload, Payloads
 from client.codec import EncryptionCodec
 from domain.errors import StorageFault
 from gateway.options import Options
-from gateway.security import operators_only
+from gateway.security import Caller, operators_only
 from storage.database import Database
+
+log = logging.getLogger(__name__)
 
 LONGEST_BODY = 8 << 20
 MOST_PAYLOADS = 5_000
@@ -43,6 +46,7 @@ def codec_routes(codec: EncryptionCodec, database: Database, options: Options) -
     async def decode(request: Request, x_namespace: Annotated[str, Header()]) -> Response:
         """Decrypt; a payload that does not open is returned as it came."""
         payloads = await _payloads(request, x_namespace)
+        log.info("%d payloads decoded for %s", len(payloads), _who(request))
         return _answer([await _decoded(codec, payload) for payload in payloads])
 
     async def encode(request: Request, x_namespace: Annotated[str, Header()]) -> Response:
@@ -70,6 +74,11 @@ def codec_routes(codec: EncryptionCodec, database: Database, options: Options) -
         return list(parsed.payloads)
 
     return router
+
+
+def _who(request: Request) -> str:
+    caller: Caller | None = getattr(request.state, "caller", None)
+    return caller.key_id if caller else "one who knows the codec token"
 
 
 async def _body(request: Request) -> bytes:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from client.authorizations import Received
 from client.connections import ConnectionsClient
-from domain.errors import Conflict, MoorlineError, Unreachable
+from domain.errors import Conflict, MoorlineError, NotFound, NotFresh, Unreachable
 from domain.status import StatusReason
 from domain.view import ConnectionView
 from gateway.problems import Refused
@@ -33,6 +33,7 @@ class Confirmations:
         self._connections = connections
         self._database = database
         self._finishing: dict[UUID, asyncio.Task[ConnectionView]] = {}
+        """By what is being used: an attempt, or a key that is kept."""
 
     async def complete(self, session_id: UUID, user_id: UUID, proof: str) -> ConnectionView:
         """The application says whose browser came back to it; asked again, the same is answered.
@@ -66,11 +67,13 @@ class Confirmations:
 
     def go_on(self, row: ConnectSessionRow) -> "asyncio.Task[ConnectionView]":
         """Exchange or store what this session brought; once, however many ask."""
-        if row.id not in self._finishing:
+        brought = row.attempt_id or row.staged_id
+        assert brought is not None  # a session is of one kind or the other
+        if brought not in self._finishing:
             task = asyncio.ensure_future(self._finish(row))
-            self._finishing[row.id] = task
-            task.add_done_callback(lambda done: self._end(row.id, done))
-        return self._finishing[row.id]
+            self._finishing[brought] = task
+            task.add_done_callback(lambda done: self._end(row.id, brought, done))
+        return self._finishing[brought]
 
     async def finished(self, row: ConnectSessionRow) -> ConnectionView:
         """What has come of a confirmed session; whoever waits may go away, and it goes on."""
@@ -89,10 +92,13 @@ class Confirmations:
         if self._finishing:
             await asyncio.wait(list(self._finishing.values()), timeout=ENDS_WITHIN_S)
 
-    def _end(self, session_id: UUID, done: "asyncio.Task[ConnectionView]") -> None:
-        self._finishing.pop(session_id, None)
-        if not done.cancelled() and done.exception() is not None:
-            log.info("connect session %s came to nothing: %s", session_id, done.exception())
+    def _end(self, session_id: UUID, brought: UUID, done: "asyncio.Task[ConnectionView]") -> None:
+        self._finishing.pop(brought, None)
+        error = None if done.cancelled() else done.exception()
+        if isinstance(error, MoorlineError):
+            log.info("connect session %s came to nothing: %s", session_id, error)
+        elif error is not None:
+            log.error("connect session %s came to nothing", session_id, exc_info=error)
 
     async def _finish(self, row: ConnectSessionRow) -> ConnectionView:
         try:
@@ -100,20 +106,24 @@ class Confirmations:
                 received = Received(row.connection_id, row.attempt_id)
                 view = await self._connections.authorize(received)
             else:
-                assert row.staged_id is not None  # a session is of one kind or the other
+                assert row.staged_id is not None  # see ``go_on``
                 view = await self._connections.use_key(row.connection_id, row.staged_id)
-        except Unreachable:
-            raise  # it may have been heard all the same
-        except MoorlineError:
-            await self._settle(row.id, failed=True)
+        except (Unreachable, NotFresh):
+            raise  # not now, or it may have been heard all the same
+        except MoorlineError as error:
+            await self._settle(row, failed=True)
+            if isinstance(error, NotFound):  # it was destroyed meanwhile
+                raise Conflict("this connect session has come to nothing; begin anew") from None
             raise
-        await self._settle(row.id, failed=False)
+        await self._settle(row, failed=False)
         return view
 
-    async def _settle(self, session_id: UUID, *, failed: bool) -> None:
+    async def _settle(self, row: ConnectSessionRow, *, failed: bool) -> None:
         async with self._database.transaction() as session:
-            held = await session_ends.hold(session, session_id)
+            held = await session_ends.hold(session, row.id)
             at = await now(session)
+            if held.row.staged_id != row.staged_id:
+                return  # settled elsewhere, and perhaps another key has been given since
             if not failed:
                 await session_ends.succeed(held, at)
             elif held.row.attempt_id is None:

@@ -5,7 +5,6 @@ stands in an address.
 """
 
 import asyncio
-from datetime import UTC, datetime
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -28,6 +27,8 @@ from gateway.sessions import Sessions, Shown
 PATIENCE_S: Final = 5
 """How long a result page waits for the result before it is shown as under way."""
 LONGEST_KEY: Final = 4096
+COOKIE_LIFE_S: Final = 3600
+"""Longer than a link works and its result is shown: what is over, the database's clock says."""
 _NOT_OURS: Final = (Conflict, InvalidInput, NotFound)
 
 
@@ -98,7 +99,7 @@ class _Pages:
         answer.set_cookie(
             self._sessions.cookie_name(row.id),
             cookie,
-            max_age=max(1, round((row.expires_at - datetime.now(UTC)).total_seconds())),
+            max_age=COOKIE_LIFE_S,
             path="/",
             secure=self._options.is_secure,
             httponly=True,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final
 from uuid import UUID
+from weakref import WeakSet
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import StreamingResponse
@@ -83,11 +84,18 @@ class _Wanted:
         )
 
 
+class _Seat:
+    """What a stream holds while it lasts: free again when nobody refers to it any more.
+
+    For a stream whose reader has gone before it began never runs, and could not give it back.
+    """
+
+
 def event_routes(database: Database) -> APIRouter:
     """``/v1/events`` and ``/v1/events/stream``."""
     router = APIRouter(prefix="/v1/events", tags=["events"], responses=documented())
     applications = guard(database, Role.APP)
-    streams: set[object] = set()
+    streams: WeakSet[_Seat] = WeakSet()
 
     @router.get("", dependencies=[Depends(applications)])
     async def feed(
@@ -118,12 +126,10 @@ def event_routes(database: Database) -> APIRouter:
         The id of each is its cursor. A block without data comes first, and whenever nothing has
         happened for a while: its id is where to go on from.
         """
-        if len(streams) >= MOST_STREAMS:
-            detail = f"this gateway serves {MOST_STREAMS} streams already"
-            raise Refused(503, "too-many-streams", detail, headers={"Retry-After": "10"})
+        seat = _taken(streams)
         place = await _begin(database, after if last_event_id is None else last_event_id)
         return StreamingResponse(
-            _counted(streams, _told(request, database, caller, wanted, place)),
+            _told(request, database, caller, wanted, place, seat),
             media_type=MEDIA_TYPE,
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
@@ -138,18 +144,27 @@ async def _begin(database: Database, cursor: str | None) -> Place:
         return await events.horizon(session)
 
 
-async def _counted(streams: set[object], told: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    this = object()
-    streams.add(this)
-    try:
-        async for block in told:
-            yield block
-    finally:
-        streams.discard(this)
+def _taken(streams: WeakSet[_Seat]) -> _Seat:
+    """A seat, taken before anything is waited for: of many who come at once, some get none.
+
+    Raises:
+        Refused: 503, there is none.
+    """
+    if len(streams) >= MOST_STREAMS:
+        detail = f"this gateway serves {MOST_STREAMS} streams already"
+        raise Refused(503, "too-many-streams", detail, headers={"Retry-After": "10"})
+    seat = _Seat()
+    streams.add(seat)
+    return seat
 
 
 async def _told(
-    request: Request, database: Database, caller: Caller, wanted: _Wanted, place: Place
+    request: Request,
+    database: Database,
+    caller: Caller,
+    wanted: _Wanted,
+    place: Place,
+    seat: _Seat,  # noqa: ARG001 -- taken for as long as this lasts
 ) -> AsyncIterator[bytes]:
     """All that happens, until the server stops, the key is revoked, or the reader goes away."""
     yield format_sse_event(id=_cursor_of(place))

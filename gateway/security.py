@@ -31,7 +31,7 @@ _bearer = HTTPBearer(auto_error=False, description="An API key: `moorline apikey
 
 @dataclass(frozen=True)
 class Caller:
-    """Whose request it is: the id of the key, for the log, and its role."""
+    """Whose request it is: the id of the key, or an operator's subject, for the log; the role."""
 
     key_id: str
     role: Role
@@ -79,8 +79,9 @@ def operators_only(database: Database, provider: IdentityProvider | None) -> Gua
             subject = await operators.subject_of(presented.credentials)
             if subject is None:
                 raise _unauthorized()
-            request.state.caller = Caller(f"sub {subject}", Role.ADMIN)
-            return Caller(f"sub {subject}", Role.ADMIN)
+            operator = Caller(f"sub {subject!r}", Role.ADMIN)
+            request.state.caller = operator
+            return operator
         return await by_key(request, presented)
 
     return caller

@@ -204,8 +204,8 @@ class Sessions:
 
         if row.confirmed_at is None:
             await self._connections.keep_key(row.connection_id, api_key, admit=admit)
-        row = (await self.of_browser(row.id, cookie)).session
-        if row.confirmed_at is not None:
+            row = (await self.of_browser(row.id, cookie)).session
+        if row.confirmed_at is not None and row.finished_at is None:
             await self._confirmations.finished(row)
 
     def cookie_name(self, session_id: UUID) -> str:

@@ -5,6 +5,7 @@ goes before ``.env``, and that before what ``moorline dev`` has written into its
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -24,6 +25,9 @@ DEV_ENVIRONMENT = "env"
 FASTEST: Final = 100
 """Calls per second to one provider; beyond, a limit protects nobody."""
 
+_HOST: Final = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
+"""A name as browsers send it, or an IPv4 address: no pattern, and nothing they read otherwise."""
+
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 
@@ -38,10 +42,16 @@ def _database_url(value: SecretStr) -> SecretStr:
 
 
 def _public_url(value: str) -> str:
-    parts = urlsplit(_browsers_address(value))
-    if parts.path not in {"", "/"} or parts.query:
+    return _origin(_browsers_address(value))
+
+
+def _origin(value: str) -> str:
+    """As browsers write it: what they send as Origin is compared with it."""
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not _HOST.fullmatch(parts.hostname or ""):
+        raise ValueError("must be http(s)://HOST, with the name that browsers send")
+    if parts.path not in {"", "/"} or parts.query or parts.fragment or "@" in parts.netloc:
         raise ValueError("must be a scheme and a host only")
-    # As browsers write it: what they send as Origin is compared with it.
     usual = parts.port in {None, 443 if parts.scheme == "https" else 80}
     port = "" if usual else f":{parts.port}"
     return f"{parts.scheme}://{parts.hostname}{port}"
@@ -54,7 +64,7 @@ def _return_urls(values: tuple[str, ...]) -> tuple[str, ...]:
 def _browsers_address(value: str) -> str:
     parts = urlsplit(value)
     local = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost"}
-    if not parts.hostname or not (parts.scheme == "https" or local):
+    if not _HOST.fullmatch(parts.hostname or "") or not (parts.scheme == "https" or local):
         raise ValueError("must be https://HOST, or http://127.0.0.1:PORT")
     if parts.fragment or "@" in parts.netloc or parts.port == 0:
         raise ValueError("must be without a fragment, a user or port 0")
@@ -94,7 +104,7 @@ class TemporalSettings(BaseSettings):
     build_id: str | None = None
     calls_per_second: float | None = Field(default=None, gt=0, le=FASTEST)
     gateway_port: int = Field(default=8300, ge=1, le=65535)
-    ui_origin: str = "http://127.0.0.1:8233"
+    ui_origin: Annotated[str, AfterValidator(_origin)] = "http://127.0.0.1:8233"
     log_level: Annotated[LogLevel, BeforeValidator(str.upper)] = "INFO"
     log_format: Literal["console", "json"] = "console"
 

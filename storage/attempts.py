@@ -70,12 +70,14 @@ async def begin(
 
 
 async def get(session: AsyncSession, attempt_id: UUID, *, lock: bool = False) -> AttemptRow:
-    """The attempt.
+    """The attempt; locked, it is as it is now, also if it has been read before.
 
     Raises:
         NotFound: there is none.
     """
-    row = await session.get(AttemptRow, attempt_id, with_for_update=lock or None)
+    row = await session.get(
+        AttemptRow, attempt_id, with_for_update=lock or None, populate_existing=lock
+    )
     if row is None:
         raise NotFound(f"no authorization attempt {attempt_id}")
     return row
@@ -195,8 +197,10 @@ def expect_answer(row: AttemptRow, at: datetime) -> None:
     """Whether the provider's answer is still waited for.
 
     Raises:
-        Conflict: it has come before, or the window has closed.
+        Conflict: it has come before, is of no use any more, or the window has closed.
     """
+    if row.status == AttemptStatus.FAILED:
+        raise Conflict("this authorization has come to nothing; begin anew")
     if row.status != AttemptStatus.PENDING:
         raise Conflict("this authorization has received its answer before")
     if at >= row.expires_at:

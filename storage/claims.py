@@ -66,7 +66,7 @@ class NotClaimed(StrEnum):
     HELD = "held"
     """Someone else has it; their lease has not lapsed."""
     MOVED = "moved"
-    """The generation asked for is past."""
+    """The generation asked for is past: there is a later one."""
     ENDED = "ended"
     """The connection's end has been asked for."""
     INACTIVE = "inactive"
@@ -79,7 +79,8 @@ async def take(
     """Claim the credentials, or say why not; never waits.
 
     Args:
-        generation: which one is meant; None takes whatever there is (for all but refreshing).
+        generation: which one is meant; None takes whatever there is (for all but refreshing). Of
+            an older one than is meant the claim is given, for its holder to say so.
 
     Raises:
         NotFound: there is no such connection.
@@ -92,7 +93,7 @@ async def take(
         if connection.status != ConnectionStatus.ACTIVE and purpose is Purpose.REFRESH:
             return NotClaimed.INACTIVE
         credentials = await credentials_of(session, connection_id)
-        if generation is not None and credentials.generation != generation:
+        if generation is not None and credentials.generation > generation:
             return NotClaimed.MOVED
         claimed = (
             await run(

@@ -20,7 +20,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from domain.errors import Conflict, NotFound
 from domain.secret import Secret
 from domain.status import StatusReason
-from storage import attempts
+from storage import attempts, staging
 from storage.attempts import CODE_LIFE, AttemptStatus
 from storage.gateway_tables import ConnectSessionRow
 from storage.tables import AttemptRow
@@ -67,12 +67,14 @@ async def by_link(session: AsyncSession, link: str, *, lock: bool = False) -> Co
 
 
 async def get(session: AsyncSession, session_id: UUID, *, lock: bool = False) -> ConnectSessionRow:
-    """The session of this id.
+    """The session of this id; locked, it is as it is now, also if it has been read before.
 
     Raises:
         NotFound: there is none.
     """
-    row = await session.get(ConnectSessionRow, session_id, with_for_update=lock or None)
+    row = await session.get(
+        ConnectSessionRow, session_id, with_for_update=lock or None, populate_existing=lock
+    )
     if row is None:
         raise NotFound(f"no connect session {session_id}")
     return row
@@ -159,8 +161,12 @@ def finish(row: ConnectSessionRow, reason: StatusReason | None, at: datetime) ->
 async def void(
     session: AsyncSession, connection_id: UUID, reason: StatusReason, at: datetime
 ) -> None:
-    """Whatever was begun for a connection and not confirmed yet connects nothing any more."""
+    """Whatever was begun for a connection connects nothing any more: nothing is left to use.
+
+    Sessions that are confirmed end by themselves: somebody waits to hear that nothing came of it.
+    """
     await attempts.void(session, connection_id, reason, at)
+    await staging.discard_kept(session, connection_id)
     unconfirmed = (
         col(ConnectSessionRow.connection_id) == connection_id,
         col(ConnectSessionRow.finished_at).is_(None),

@@ -86,7 +86,7 @@ async def commit(
     readable = await session.get(DataKeyRow, envelope.data_key_id) is not None
     wins = (
         readable
-        and current.generation == envelope.generation - 1
+        and _follows(envelope, current.generation)
         and current.claim == envelope.claim
         and connection.ended_at is None
         and envelope.usable
@@ -104,6 +104,13 @@ async def commit(
     await _record(session, connection, envelope, at)
     await _journal(session, envelope, Committed.STORED)
     return Committed.STORED
+
+
+def _follows(envelope: Envelope, generation: int) -> bool:
+    """A refresh makes the next generation; an authorization may leave out some that were lost."""
+    if envelope.purpose is Purpose.AUTHORIZATION:
+        return generation < envelope.generation
+    return generation == envelope.generation - 1
 
 
 async def _finish_attempt(session: AsyncSession, envelope: Envelope, at: datetime) -> bool:

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import bindparam, func
-from sqlmodel import select
+from sqlalchemy import and_, bindparam, func
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.errors import NotFound
@@ -70,6 +70,13 @@ _LEASABLE: Final = (
     select(ConnectionRow, CredentialsRow, DataKeyRow, func.clock_timestamp())
     .select_from(ConnectionRow)
     .join(CredentialsRow)
-    .outerjoin(DataKeyRow, DataKeyRow.id == CredentialsRow.data_key_id)  # type: ignore[arg-type]
+    .outerjoin(
+        DataKeyRow,
+        # Its own: another's would open another's token, had somebody put both in this row.
+        and_(
+            col(DataKeyRow.id) == CredentialsRow.data_key_id,
+            col(DataKeyRow.connection_id) == ConnectionRow.id,
+        ),
+    )
     .where(ConnectionRow.id == bindparam("id"))
 )

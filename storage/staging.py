@@ -24,6 +24,8 @@ from storage.vault import DataKey, Vault
 
 STAGED: Final = "staged"
 """The name under which they are sealed."""
+_KEPT: Final = (col(StagedRow.provider_slug).is_(None), col(StagedRow.generation).is_(None))
+"""Keys that wait to be used: not what a command came with."""
 
 
 async def seal(
@@ -112,9 +114,14 @@ async def remove(session: AsyncSession, staged_id: UUID) -> None:
 
 
 async def forget_unused(session: AsyncSession, before: datetime) -> None:
-    """Destroy keys kept before this instant that nobody came to use; commands are not such."""
-    unused = (col(StagedRow.provider_slug).is_(None), col(StagedRow.generation).is_(None))
-    await session.exec(delete(StagedRow).where(*unused, col(StagedRow.created_at) < before))
+    """Destroy keys kept before this instant that nobody came to use."""
+    await session.exec(delete(StagedRow).where(*_KEPT, col(StagedRow.created_at) < before))
+
+
+async def discard_kept(session: AsyncSession, connection_id: UUID) -> None:
+    """Destroy the keys of a connection that have not been used."""
+    of_it = col(StagedRow.connection_id) == connection_id
+    await session.exec(delete(StagedRow).where(*_KEPT, of_it))
 
 
 async def is_used(session: AsyncSession, staged_id: UUID) -> bool:

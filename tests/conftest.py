@@ -5,9 +5,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
+from temporalio.api.workflowservice.v1 import (
+    DescribeNamespaceRequest,
+    RegisterNamespaceRequest,
+)
+from temporalio.service import RPCError
 
 from tests.web.gateway import Web, gateway_of
-from tests.world import Servers, World, new_world, servers_up
+from tests.world import Servers, World, new_world, servers_up, until, write_broker
 
 # A shell's background job ignores Ctrl-C, and so would every command that is tested here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -45,3 +51,33 @@ async def web_without_worker(world: World) -> AsyncIterator[Web]:
     """A gateway of a world without a worker."""
     async with gateway_of(world, working=False) as made:
         yield made
+
+
+@pytest.fixture
+async def namespace(world: World) -> str:
+    """A namespace that nobody has made ready."""
+    name = f"ns-{world.slug}"
+    service = world.temporal.workflow_service
+    await service.register_namespace(
+        RegisterNamespaceRequest(
+            namespace=name, workflow_execution_retention_period=Duration(seconds=86_400)
+        )
+    )
+
+    async def known() -> bool:
+        try:
+            await service.describe_namespace(DescribeNamespaceRequest(namespace=name))
+        except RPCError:
+            return False
+        return True
+
+    await until(known)
+    return name
+
+
+@pytest.fixture
+async def broker(servers: Servers, tmp_path: Path) -> AsyncIterator[Web]:
+    """A gateway in a world whose broker takes API keys."""
+    write_broker(tmp_path, servers.sandbox.base_url)
+    async with new_world(servers, tmp_path) as world, gateway_of(world) as web:
+        yield web

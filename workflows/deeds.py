@@ -120,7 +120,11 @@ def start_refresh(view: ConnectionView) -> Job:
 def start_exchange(view: ConnectionView, ask: Ask[ConnectionView]) -> Job:
     """Exchange the code of an authorization, or put a new key in the place of the old one."""
     if isinstance(ask.question, SupplyKey):
-        replace = ReplaceApiKey(connection_id=view.connection_id, staged_id=ask.question.staged_id)
+        replace = ReplaceApiKey(
+            connection_id=view.connection_id,
+            staged_id=ask.question.staged_id,
+            generation=view.generation,
+        )
         return Job(
             workflow.start_activity_method(
                 KeyReplacement.replace_api_key, replace, **CALL, priority=_fair(view)
@@ -128,7 +132,11 @@ def start_exchange(view: ConnectionView, ask: Ask[ConnectionView]) -> Job:
             ask,
         )
     assert isinstance(ask.question, Authorize)  # the queue holds nothing else
-    request = Authenticate(connection_id=view.connection_id, attempt_id=ask.question.attempt_id)
+    request = Authenticate(
+        connection_id=view.connection_id,
+        attempt_id=ask.question.attempt_id,
+        generation=view.generation,
+    )
     handle = workflow.start_activity_method(
         Authentication.authenticate, request, **CALL, priority=_fair(view)
     )
@@ -137,7 +145,7 @@ def start_exchange(view: ConnectionView, ask: Ask[ConnectionView]) -> Job:
 
 def start_revocation(view: ConnectionView) -> Job:
     """Revoke at the provider whatever is held."""
-    request = RevokeAtProvider(connection_id=view.connection_id)
+    request = RevokeAtProvider(connection_id=view.connection_id, generation=view.generation)
     handle = workflow.start_activity_method(
         RevocationAtProvider.revoke_at_provider, request, **CALL, priority=_fair(view)
     )

@@ -111,7 +111,10 @@ class Life(BaseModel):
 
     def after_refresh(self, result: Refreshed, now: datetime) -> "Change | None":
         """What a refresh comes to: new clocks, trouble that passes, or the end of the grant."""
-        if result.standing is not None:
+        if result.standing is not None and result.standing.generation < self.view.generation:
+            # The other copy of what we know was restored from a backup.
+            self.struggle(Refreshed(outcome=Outcome.ROLLED_BACK), now)
+        elif result.standing is not None:
             self.stand(result.standing, now)
             self.refreshed_at = now
         elif self.status is not _S.ACTIVE or result.ended:

@@ -7,6 +7,7 @@ from typing import Final
 from sqlmodel import col, select
 
 from domain.errors import NotConfigured, StorageFault, Unreachable
+from domain.outcomes import Outcome
 from domain.syncs import SyncOutcome
 from domain.words import CAUSE, READING, instant
 from moorline.doctor.configuration import lack_of
@@ -19,6 +20,11 @@ from storage.tables import DataKeyRow, ProviderAppRow
 from storage.vault import Vault
 
 SAMPLES: Final = 3
+ROLLED_BACK: Final = (
+    "restore a later state of the database, or have their users authorize again; where a provider "
+    "never rotates refresh tokens, `temporal workflow terminate -w connection-ID` and `moorline "
+    "doctor --fix` go on with the stored ones"
+)
 
 
 async def reachable(database: Database) -> AsyncIterator[Finding]:
@@ -108,6 +114,9 @@ async def refreshes(database: Database) -> AsyncIterator[Finding]:
         degraded = await views.degraded(session)
     for cause, count in degraded.items():
         said = f"{count} ACTIVE connections are degraded: {CAUSE[cause]}"
+        if cause is Outcome.ROLLED_BACK:
+            yield bad("refreshes", said, ROLLED_BACK)
+            continue
         yield warn("refreshes", said, "`moorline list` marks them, `moorline explain ID` says more")
     if not degraded:
         yield ok("refreshes", "no connection is degraded")

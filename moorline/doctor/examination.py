@@ -15,6 +15,7 @@ from moorline.doctor import gateway, installation, temporal
 from moorline.doctor.answers import answer, histories
 from moorline.doctor.findings import Finding, Verdict, bad, ok
 from moorline.doctor.lives import Unfinished, elsewhere, imports, lives, unfinished
+from moorline.doctor.restored import brought_back
 from moorline.doctor.running import look
 from moorline.settings import Settings, TemporalSettings, load, load_as
 from moorline.setup import in_words_of_temporal
@@ -89,6 +90,7 @@ class Examination:
         try:
             told = lives(living, found, database, messaging, fix=self._fix)
             healthy = await self._check("connections", told)
+            await self._check("endings", brought_back(found, database, messaging, fix=self._fix))
             await self._check("imports", imports(database, messaging, fix=self._fix))
         finally:
             await database.close()

@@ -96,7 +96,7 @@ async def lives(
     fix: bool,
 ) -> AsyncIterator[Finding]:
     """Find whose workflow is gone, and who stands still; ``fix``: start again what is gone."""
-    gone = [each.view for each in found if not each.lives]
+    gone = [each.view for each in found if not each.lives and not each.over]
     stuck = [each.view for each in found if each.lives and each.failures > 0]
     if living.capped:
         said = f"only the newest {MOST_OF_A_STATUS} of a status were looked at"
@@ -104,19 +104,19 @@ async def lives(
     if gone and fix:
         yield await _started_again(database, messaging, gone)
     elif gone:
-        said = f"{len(gone)} of {len(found)} have lost their workflow: {_named(gone)}"
+        said = f"{len(gone)} of {len(found)} have lost their workflow: {named(gone)}"
         yield bad("connections", said, "run `moorline doctor --fix`")
     if stuck:
         said = (
             f"{len(stuck)} of {len(found)} stand still, their workflow task fails again and again: "
         )
-        yield bad("connections", said + _named(stuck), STUCK)
+        yield bad("connections", said + named(stuck), STUCK)
     failing = [each for each in found if each.lives and each.fails_at is not None]
     if failing:
         at = ", ".join(sorted({str(each.fails_at) for each in failing}))
         said = f"{len(failing)} of {len(found)} cannot go on: {at} fails again and again: "
         mend = "the worker's log and the pending activities in the web UI say why; mend that"
-        yield bad("connections", said + _named([each.view for each in failing]), mend)
+        yield bad("connections", said + named([each.view for each in failing]), mend)
     if not gone and not stuck and not failing:
         yield ok("connections", f"each of {len(found)} has its workflow, and none stands still")
 
@@ -133,12 +133,12 @@ async def elsewhere(
         said = f"{len(views_of)} live on task queue {queue!r}, not on {task_queue!r}"
         mend = f"set MOORLINE_TASK_QUEUE={queue}, or run a worker with it as long as they live"
         if await at_work(client, queue):
-            yield warn("task queue", f"{said}, where a worker is: {_named(views_of)}", mend)
+            yield warn("task queue", f"{said}, where a worker is: {named(views_of)}", mend)
         else:
-            yield bad("task queue", f"{said}, and nobody works there: {_named(views_of)}", mend)
+            yield bad("task queue", f"{said}, and nobody works there: {named(views_of)}", mend)
 
 
-def _named(some: Sequence[ConnectionView]) -> str:
+def named(some: Sequence[ConnectionView]) -> str:
     more = " ..." if len(some) > NAMED else ""
     return ", ".join(str(view.connection_id) for view in some[:NAMED]) + more
 
@@ -152,15 +152,20 @@ async def _started_again(
             view = await views.get(session, listed.connection_id)
         if view.status is ConnectionStatus.DISCONNECTED:
             continue  # it came to its end while we were looking
-        start = StartConnection(
-            connection_id=view.connection_id,
-            user_id=view.user_id,
-            provider_slug=view.provider_slug,
-            alias=view.alias,
-        )
-        try:
-            await messaging.start(start, again=True)
-            started += 1
-        except Conflict:
-            continue  # somebody else was quicker
+        started += await started_again(messaging, view)
     return ok("connections", f"{started} that had lost their workflow were started again")
+
+
+async def started_again(messaging: Messaging, view: ConnectionView) -> bool:
+    """Start the workflow of a connection from its row; False: somebody else was quicker."""
+    start = StartConnection(
+        connection_id=view.connection_id,
+        user_id=view.user_id,
+        provider_slug=view.provider_slug,
+        alias=view.alias,
+    )
+    try:
+        await messaging.start(start, again=True)
+    except Conflict:
+        return False
+    return True

@@ -24,6 +24,8 @@ class Found:
 
     view: ConnectionView
     lives: bool
+    over: bool = False
+    """It has come to its end, with a receipt: the connection was DISCONNECTED."""
     failures: int = 0
     """How many times its workflow task has failed in a row: while it does, nothing goes on."""
     fails_at: str | None = None
@@ -57,6 +59,7 @@ async def _found(client: Client, view: ConnectionView) -> Found:
     return Found(
         view,
         lives=described.status is WorkflowExecutionStatus.RUNNING,
+        over=described.status is WorkflowExecutionStatus.COMPLETED,
         failures=max(0, task.attempt - 1),
         fails_at=_fails_at(described.raw_description.pending_activities),
         task_queue=described.task_queue,

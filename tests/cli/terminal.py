@@ -95,6 +95,8 @@ class Terminal:
 
     environment: Mapping[str, str]
     folder: Path
+    module: str = "moorline"
+    """What a command is of."""
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     async def run(self, *words: object, stdin: str = "", **changes: str | None) -> Done:
@@ -133,7 +135,7 @@ class Terminal:
         """Start one command."""
         environment = {**self.environment, **changes}
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "moorline", *map(str, words)),
+            *(sys.executable, "-m", self.module, *map(str, words)),
             stdin=stdin,
             stdout=PIPE,
             stderr=PIPE,
@@ -167,7 +169,7 @@ def terminal_of(world: World, redirect_port: int) -> Terminal:
     }
     password = world.database.engine.url.password
     secrets = (world.keys.partition(":")[2], world.payload_keys.partition(":")[2], str(password))
-    return Terminal(environment, folder, secrets)
+    return Terminal(environment, folder, secrets=secrets)
 
 
 def database_url(world: World) -> str:

@@ -6,42 +6,13 @@ from datetime import timedelta
 from signal import SIGINT, SIGTERM
 from uuid import uuid4
 
-import pytest
-from google.protobuf.duration_pb2 import Duration
 from temporalio import activity, workflow
-from temporalio.api.workflowservice.v1 import (
-    DescribeNamespaceRequest,
-    RegisterNamespaceRequest,
-)
 from temporalio.client import Client
 from temporalio.common import Priority
-from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from tests.cli.terminal import Terminal, free_port, get
-from tests.world import World, until
-
-
-@pytest.fixture
-async def namespace(world: World) -> str:
-    """A namespace that nobody has made ready."""
-    name = f"ns-{world.slug}"
-    service = world.temporal.workflow_service
-    await service.register_namespace(
-        RegisterNamespaceRequest(
-            namespace=name, workflow_execution_retention_period=Duration(seconds=86_400)
-        )
-    )
-
-    async def known() -> bool:
-        try:
-            await service.describe_namespace(DescribeNamespaceRequest(namespace=name))
-        except RPCError:
-            return False
-        return True
-
-    await until(known)
-    return name
+from tests.world import World
 
 
 async def test_a_worker_refuses_a_namespace_until_setup_has_made_it_ready(

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from campaign.apps import BROKER
+from campaign.apps import BROKER, BY_SLUG
 from campaign.checker import judge, losses
 from campaign.diary import Happened, Leased
 from campaign.evidence import Call, Claim, Evidence, Life
@@ -387,11 +387,21 @@ def test_recovery_counts_from_the_kill_to_the_next_stored_token_of_what_was_cut(
 
 
 def test_a_token_is_kept_in_time_if_the_next_is_stored_before_it_ends() -> None:
-    # Tokens of twelve seconds: those asked for at 0 and 10 ended at 12 and 22.
+    # Tokens of twenty seconds: those asked for at 0 and 10 ended at 20 and 30.
+    assert BY_SLUG[GRACE].access_ttl_s == 20
     claims = [
         a_claim(1, 0.0, finished_at=1.0),
         a_claim(2, 10.0, finished_at=11.0),
-        a_claim(3, 20.0, finished_at=23.0),
+        a_claim(3, 28.0, finished_at=31.0),
     ]
-    evidence = replace(good(), claims=claims, faults=[at("freeze", "worker-1", 21.0, 30.0)])
+    evidence = replace(good(), claims=claims, faults=[at("freeze", "worker-1", 21.0, 32.0)])
     assert kept_in_time(evidence) == {CALM: Kept(1, 1), "freeze": Kept(0, 1)}
+
+
+def test_6_a_connection_whose_authorization_was_never_begun_has_no_events_yet() -> None:
+    other = uuid4()
+    pending = replace(
+        good().lives[0], connection_id=other, status="pending", head=b"", generation=0
+    )
+    evidence = good()
+    assert broken(replace(evidence, lives=[*evidence.lives, pending])) == set()

@@ -116,6 +116,26 @@ async def test_a_worker_that_is_told_to_stop_stores_the_answer_it_waits_for(
         await asyncio.gather(asked, return_exceptions=True)
 
 
+async def test_a_worker_that_is_told_to_stop_in_the_exchange_of_a_code_stores_what_it_brings(
+    world: World, terminal: Terminal
+) -> None:
+    held = await world.plant("token", "delay", seconds=120, when="after_acting")
+    async with worker(terminal) as first:
+        begun = await world.connections.connect(world.slug, world.user_id)
+        received = await world.connections.receive_redirect(await world.consent(begun))
+        asked = asyncio.ensure_future(world.connections.authorize(received))
+        await until(lambda: is_held(world))
+        first.process.terminate()
+        await first.says("finished first")
+        await world.sandbox.clear(held)
+        assert (await first.ended()).code == 0
+    # By that attempt itself: nobody has worked since, and a code cannot be exchanged again.
+    assert (await world.connections.view(begun.connection_id)).generation == 1
+    async with worker(terminal):
+        assert (await asked).status is ConnectionStatus.ACTIVE
+    assert len(await world.log()) == 1
+
+
 async def test_the_claim_of_a_killed_worker_lapses_within_ten_seconds(world: World) -> None:
     async with world.working():
         view = await world.imported()

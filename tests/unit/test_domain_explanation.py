@@ -152,6 +152,7 @@ def test_a_healthy_connection_asks_nothing_of_anyone() -> None:
         (O.PROTOCOL_ERROR, Actor.PROVIDER),
         (O.APP_MISCONFIGURED, Actor.OPERATOR),
         (O.STORAGE_FAULT, Actor.OPERATOR),
+        (O.ROLLED_BACK, Actor.OPERATOR),
         (O.UNAVAILABLE, Actor.OPERATOR),
         (O.GRANT_DEAD, Actor.USER),
         (O.ACCESS_REVOKED, Actor.USER),

@@ -144,7 +144,8 @@ def test_bug_a_lifetime_beyond_the_calendar_cost_the_token_it_was_for(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "outcome", ["refreshed", "ambiguous", "protocol_error", "storage_fault", "unavailable"]
+    "outcome",
+    ["refreshed", "ambiguous", "protocol_error", "storage_fault", "rolled_back", "unavailable"],
 )
 def test_bug_an_entry_could_call_a_refusal_a_success(tmp_path: Path, outcome: str) -> None:
     refusals = [{"fields": {"error": "x"}, "outcome": outcome}]

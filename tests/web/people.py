@@ -9,10 +9,12 @@ from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
 import httpx
+from sqlmodel import select
 
-from storage import attempts, session_ends
+from storage import attempts, connect_sessions, session_ends
 from storage.database import now
-from storage.tables import AttemptRow
+from storage.gateway_tables import ConnectSessionRow
+from storage.tables import AttemptRow, StagedRow
 from tests.web.gateway import RETURN_URL, Web
 
 OWN_FORM = {"sec-fetch-site": "same-origin"}
@@ -109,3 +111,25 @@ async def key_form(web: Web, person: httpx.AsyncClient, link: str) -> str:
 
 async def give(person: httpx.AsyncClient, form: str, key: str) -> httpx.Response:
     return await person.post(form, data={"api_key": key}, headers=OWN_FORM)
+
+
+async def kept_keys(web: Web) -> list[StagedRow]:
+    async with web.world.database.transaction() as session:
+        unused = select(StagedRow).where(StagedRow.sealed != b"")
+        return list((await session.exec(unused)).all())
+
+
+async def session_of(web: Web, session_id: UUID) -> ConnectSessionRow:
+    async with web.world.database.transaction() as session:
+        return await connect_sessions.get(session, session_id)
+
+
+async def complete(
+    web: Web, session_id: UUID, proof: str, user_id: UUID | None = None
+) -> httpx.Response:
+    body = {"user_id": str(user_id or web.world.user_id), "proof": proof}
+    return await web.app.post(f"/v1/connect-sessions/{session_id}/complete", json=body)
+
+
+def proof_in(answer: httpx.Response) -> str:
+    return parse_qs(urlsplit(onward(answer)).query)["proof"][0]

@@ -344,6 +344,7 @@ async def test_cookies_are_bound_to_host_and_https_where_there_is_https(web: Web
     plain = answer.headers["set-cookie"]
     assert plain.startswith(f"moorline-{session_id.hex}=")
     assert "HttpOnly" in plain
+    assert "Max-Age=3600" in plain  # also where our clock is wrong, or the link is at its end
     assert "SameSite=lax" in plain
     assert "Secure" not in plain
     secure = replace(web.options, public_url="https://connect.example")

@@ -423,3 +423,22 @@ async def test_a_gateway_serves_no_more_streams_than_it_can(web_without_worker: 
                 return answer.status_code == 200
 
         await until(is_let_in)
+
+
+async def test_of_many_streams_that_begin_at_once_no_more_are_served_either(
+    web_without_worker: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All were let in that came before the first had begun."""
+    monkeypatch.setattr(gateway_events, "MOST_STREAMS", 3)
+    begun: list[int] = []
+    all_have = asyncio.Event()
+
+    async def read() -> None:
+        async with web_without_worker.app.stream("GET", STREAM) as answer:
+            begun.append(answer.status_code)
+            if len(begun) == 20:
+                all_have.set()
+            await all_have.wait()
+
+    await asyncio.gather(*(read() for _ in range(20)))
+    assert sorted(begun) == [200] * 3 + [503] * 17

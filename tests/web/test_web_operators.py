@@ -1,7 +1,9 @@
 """Operators come with a token of their identity provider; every other token is turned away."""
 
+import asyncio
 import base64
 import hmac
+import logging
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -13,14 +15,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi import FastAPI
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from gateway.operators import IdentityProvider
 from moorline.listening import listen, serving
 from moorline.stack.ports import free_ports
 from tests.web.gateway import Web, gateway_of
 from tests.web.test_web_codec import HERE, PLAIN, body_of, sealed
-from tests.world import Servers, new_world
+from tests.world import Servers, new_world, until
 
 ISSUER, AUDIENCE = "https://id.example", "moorline-codec"
 
@@ -32,6 +34,8 @@ class Issuer:
     key: rsa.RSAPrivateKey = field(default_factory=lambda: rsa.generate_private_key(65537, 2048))
     asked: int = 0
     away: bool = False
+    page: bool = False
+    silent: asyncio.Event | None = None
 
     def token(self, key: Any = None, algorithm: str = "RS256", **changes: object) -> str:
         claims: dict[str, object] = {
@@ -49,8 +53,12 @@ class Issuer:
         app = FastAPI()
 
         @app.get("/jwks")
-        async def jwks() -> JSONResponse:
+        async def jwks() -> Response:
             self.asked += 1
+            if self.silent:
+                await self.silent.wait()
+            if self.page:
+                return HTMLResponse("<html>Back soon</html>")
             if self.away:
                 return JSONResponse({}, 503)
             public = jwt.algorithms.RSAAlgorithm.to_jwk(self.key.public_key(), as_dict=True)
@@ -163,7 +171,32 @@ async def test_where_the_identity_provider_is_away_it_is_said_and_nobody_is_let_
     status, _ = await decode(ground, ground.issuer.token())
     assert status == 503
     ground.issuer.away = False
-    assert (await decode(ground, ground.issuer.token()))[0] == 200
+
+    async def is_let_in() -> bool:
+        return (await decode(ground, ground.issuer.token()))[0] == 200
+
+    await until(is_let_in)
+
+
+async def test_a_page_where_the_keys_should_be_is_no_fault_of_ours(ground: Ground) -> None:
+    """It was answered 500, as proxies' pages of maintenance are no JSON."""
+    ground.issuer.page = True
+    assert (await decode(ground, ground.issuer.token()))[0] == 503
+
+
+async def test_an_issuer_that_keeps_silent_is_asked_once_however_many_come(ground: Ground) -> None:
+    """Anyone could take all threads there are, which databases' names are looked up by, too."""
+    ground.issuer.silent, ground.issuer.away = asyncio.Event(), True
+    token = jwt.encode({"sub": "x"}, ground.issuer.key, "RS256", headers={"kid": "any"})
+    callers = [asyncio.ensure_future(decode(ground, token)) for _ in range(20)]
+
+    async def is_asked() -> bool:
+        return ground.issuer.asked == 1
+
+    await until(is_asked)
+    ground.issuer.silent.set()
+    assert {status for status, _ in await asyncio.gather(*callers)} == {503}
+    assert ground.issuer.asked == 1
 
 
 async def test_a_token_opens_nothing_but_the_codec_endpoint(ground: Ground) -> None:
@@ -181,3 +214,16 @@ async def test_without_an_identity_provider_no_token_is_taken(web_without_worker
         headers={**HERE, "authorization": f"Bearer {Issuer().token()}"},
     )
     assert answer.status_code == 401
+
+
+async def test_who_has_decoded_is_logged_in_one_line(
+    ground: Ground, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever their subject is: it could have begun another line."""
+    with caplog.at_level(logging.INFO, "gateway.codec"):
+        await decode(ground, ground.issuer.token(sub="mallory\n1 payloads decoded for alice"))
+        await ground.web.admin.post("/codec/decode", json=body_of(PLAIN), headers=HERE)
+    first, second = (record.getMessage() for record in caplog.records)
+    assert first.startswith("1 payloads decoded for sub 'mallory\\n1 payloads")
+    assert "\n" not in first
+    assert second.startswith("1 payloads decoded for ")

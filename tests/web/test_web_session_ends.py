@@ -1,13 +1,9 @@
 """How connect sessions end, whatever happens on the way; and that nothing is left behind."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-import httpx
 import pytest
 from sqlmodel import select
 
@@ -16,63 +12,34 @@ from domain.status import ConnectionStatus, StatusReason
 from domain.words import WHY
 from gateway.confirming import Confirmations
 from gateway.sessions import Sessions
-from storage import connect_sessions
 from storage.attempts import CODE_LIFE
 from storage.gateway_tables import ConnectSessionRow
-from storage.tables import StagedRow
-from tests.web.gateway import RETURN_URL, Web, gateway_of
+from tests.web.gateway import RETURN_URL, Web
 from tests.web.people import (
     OWN_FORM,
     attempt_of,
     begin,
     browser,
+    complete,
     exchanges,
     give,
     go_on,
+    kept_keys,
     key_form,
-    onward,
+    proof_in,
     returned,
+    session_of,
     swept,
     to_the_end,
     turned_away,
 )
-from tests.world import BROKER, Servers, new_world, until, write_broker
+from tests.world import BROKER, until
 
 ACTIVE, PENDING, FAILED = (
     ConnectionStatus.ACTIVE,
     ConnectionStatus.PENDING,
     ConnectionStatus.FAILED,
 )
-
-
-@pytest.fixture
-async def broker(servers: Servers, tmp_path: Path) -> AsyncIterator[Web]:
-    """A gateway in a world whose broker takes API keys."""
-    write_broker(tmp_path, servers.sandbox.base_url)
-    async with new_world(servers, tmp_path) as world, gateway_of(world) as web:
-        yield web
-
-
-async def kept_keys(web: Web) -> list[StagedRow]:
-    async with web.world.database.transaction() as session:
-        unused = select(StagedRow).where(StagedRow.sealed != b"")
-        return list((await session.exec(unused)).all())
-
-
-async def session_of(web: Web, session_id: UUID) -> ConnectSessionRow:
-    async with web.world.database.transaction() as session:
-        return await connect_sessions.get(session, session_id)
-
-
-async def complete(
-    web: Web, session_id: UUID, proof: str, user_id: UUID | None = None
-) -> httpx.Response:
-    body = {"user_id": str(user_id or web.world.user_id), "proof": proof}
-    return await web.app.post(f"/v1/connect-sessions/{session_id}/complete", json=body)
-
-
-def proof_in(answer: httpx.Response) -> str:
-    return parse_qs(urlsplit(onward(answer)).query)["proof"][0]
 
 
 # -- keys --------------------------------------------------------------------------------------
