@@ -1,10 +1,12 @@
 # The commands of the README. Only Python >= 3.11, make and a package registry are needed.
 PYTHON ?= python3
 VENV := .venv
+SEED ?= 1
+MINUTES ?= 10
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo dev test year bench faults check lock clean
+.PHONY: demo dev test year bench faults campaign check lock clean
 
 demo: $(STAMP)
 	$(BIN)/moorline demo
@@ -23,6 +25,9 @@ bench: $(STAMP)
 
 faults: $(STAMP)
 	$(BIN)/python -m campaign.sweep
+
+campaign: $(STAMP)
+	$(BIN)/python -m campaign --seed $(SEED) --minutes $(MINUTES)
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -68,23 +68,8 @@ class Authentication:
 
     async def _authenticate(self, request: Authenticate) -> Authenticated:
         row = await self._attempt(request)
-        match row.status:
-            case AttemptStatus.SUCCEEDED:
-                there = await current_standing(self._resources, request.connection_id)
-                if there is None or there.generation != row.generation:
-                    raise Conflict("this authorization has been used before; begin anew")
-                return Authenticated(standing=there)
-            case AttemptStatus.FAILED:
-                return Authenticated(
-                    reason=StatusReason(row.reason or StatusReason.UNUSABLE_ANSWER),
-                    revocable=await self._keeps_orphans(request.connection_id),
-                )
-            case AttemptStatus.EXCHANGING:
-                # Its tokens, if it still brings any, are kept as orphans and have to be revoked.
-                failed = await self._fail(row, StatusReason.EXCHANGE_INTERRUPTED)
-                return failed.model_copy(update={"revocable": True})
-            case AttemptStatus.PENDING:
-                raise Conflict("the provider has not answered this authorization yet")
+        if (known := await self._outcome(row)) is not None:
+            return known
         held = await claim_in_turn(
             self._resources.database, request.connection_id, Purpose.AUTHORIZATION
         )
@@ -99,6 +84,27 @@ class Authentication:
                 await self._close_claim(held, UNSENT)
                 raise
 
+    async def _outcome(self, row: AttemptRow) -> Authenticated | None:
+        """What came of an attempt; None: its code waits to be exchanged."""
+        match row.status:
+            case AttemptStatus.SUCCEEDED:
+                there = await current_standing(self._resources, row.connection_id)
+                if there is None or there.generation != row.generation:
+                    raise Conflict("this authorization has been used before; begin anew")
+                return Authenticated(standing=there)
+            case AttemptStatus.FAILED:
+                return Authenticated(
+                    reason=StatusReason(row.reason or StatusReason.UNUSABLE_ANSWER),
+                    revocable=await self._keeps_orphans(row.connection_id),
+                )
+            case AttemptStatus.EXCHANGING:
+                # Its tokens, if it still brings any, are kept as orphans and have to be revoked.
+                failed = await self._fail(row, StatusReason.EXCHANGE_INTERRUPTED)
+                return failed.model_copy(update={"revocable": True})
+            case AttemptStatus.PENDING:
+                raise Conflict("the provider has not answered this authorization yet")
+        return None
+
     async def _exchange(self, holding: Holding, row: AttemptRow, newest: int) -> Authenticated:
         if holding.claim.data_key is None:
             raise Conflict(attempts.SHREDDED)
@@ -107,6 +113,9 @@ class Authentication:
             # The entry was edited meanwhile: the code is not for these endpoints.
             return await self._close(holding, row, Answer(Outcome.APP_MISCONFIGURED))
         secrets = await self._start(holding, row)
+        if secrets is None:
+            await self._close_claim(holding, UNSENT)
+            return await self._found_over(row)
         if secrets.code is None:
             await self._close_claim(holding, UNSENT)
             return await self._fail(row, StatusReason.AUTHORIZATION_TIMEOUT)
@@ -163,10 +172,23 @@ class Authentication:
                 raise NotFound(f"no authorization attempt {request.attempt_id}")
             return row
 
-    async def _start(self, holding: Holding, row: AttemptRow) -> AttemptSecrets:
-        """Move the attempt to ``exchanging``; no code among the secrets if it is too old."""
+    async def _found_over(self, row: AttemptRow) -> Authenticated:
+        """It came to its end, or its code was destroyed, while we waited for our turn."""
+        async with self._resources.database.transaction() as session:
+            current = await attempts.get(session, row.id)
+        known = await self._outcome(current)
+        assert known is not None  # nothing is parked for a second time
+        return known
+
+    async def _start(self, holding: Holding, row: AttemptRow) -> AttemptSecrets | None:
+        """Move the attempt to ``exchanging``; None: somebody else was quicker.
+
+        There is no code among the secrets if it is too old.
+        """
         async with self._resources.database.transaction() as session:
             current = await attempts.get(session, row.id, lock=True)
+            if current.status != AttemptStatus.PARKED:
+                return None  # and its secrets are gone
             at = await self._resources.clock.now(session)
             secrets = await attempts.secrets_of(session, self._resources.vault, current)
             in_time = attempts.start_exchange(current, at)

@@ -67,7 +67,7 @@ class RevocationAtProvider:
         async with kept(held, self._resources.database):
             tokens, unsettled = await self._revoke_held(held)
         async with self._resources.database.transaction() as session:
-            if await claims.may_have_left_tokens(session, held.claim):
+            if await claims.may_have_lost_tokens(session, request.connection_id):
                 tokens.append(TokenReceipt(token="lost answer", result=Revocation.UNCERTAIN))
             if held.claim.generation < request.generation:  # as in a restored backup
                 tokens.append(TokenReceipt(token="newer tokens", result=Revocation.UNCERTAIN))

@@ -1,5 +1,5 @@
-"""Faults on purpose: processes killed at every point that matters, judged by the provider's log.
+"""Faults on purpose, judged by the provider's own log.
 
-Run ``make faults``. Production code knows nothing of it: a point is a place in our code, and the
-process that is to die there is started by ``campaign.doomed``.
+``make faults`` kills processes at every point that matters; ``make campaign`` has everything go
+wrong at once, drawn from a seed. Production code knows nothing of either.
 """

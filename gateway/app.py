@@ -24,6 +24,7 @@ from gateway.options import Options
 from gateway.problems import add_problems
 from gateway.sessions import Sessions
 from gateway.starting import starting_routes
+from gateway.stopping import Farewells
 from gateway.sweeping import sweeping
 from storage.database import Database
 
@@ -77,5 +78,6 @@ def create_app(
     )
     app.add_middleware(ShortBodies)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=options.hosts)
+    app.add_middleware(Farewells)
     add_metrics(app, database)  # the last, hence around all others
     return app

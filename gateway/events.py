@@ -26,6 +26,7 @@ from domain.roles import Role
 from gateway.problems import Refused
 from gateway.refusals import documented
 from gateway.security import Caller, guard
+from gateway.stopping import is_stopping
 from storage import api_keys, events
 from storage.database import Database
 from storage.events import BEGINNING, Place
@@ -168,7 +169,7 @@ async def _told(
     """All that happens, until the server stops, the key is revoked, or the reader goes away."""
     yield format_sse_event(id=_cursor_of(place))
     spoken = time.monotonic()
-    while not _is_stopping(request):
+    while not is_stopping(request.scope):
         rows: Sequence[EventRow] = ()
         try:
             async with database.transaction() as session:
@@ -186,11 +187,6 @@ async def _told(
             spoken = time.monotonic()
         if len(rows) < AT_ONCE:
             await asyncio.sleep(PAUSE_S)
-
-
-def _is_stopping(request: Request) -> bool:
-    """Whether the server waits for this answer: see ``moorline.listening``."""
-    return bool(getattr(request.app.state, "stopping", False))
 
 
 def _block(row: EventRow) -> bytes:

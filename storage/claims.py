@@ -217,22 +217,17 @@ async def may_send(session: AsyncSession, claim: Claim) -> None:
 
 
 async def may_have_lost_answer(session: AsyncSession, claim: Claim) -> bool:
-    """Whether an earlier refresh of this generation may have made the provider act unseen."""
-    return await _find_lost(session, claim, _LOST_REFRESH)
+    """Whether an earlier refresh of this generation may have made the provider act unseen.
 
-
-async def may_have_left_tokens(session: AsyncSession, claim: Claim) -> bool:
-    """Whether the provider may have issued tokens that never reached us, to any earlier call."""
-    return await _find_lost(session, claim, f"({_LOST_REFRESH} OR {_LOST_AUTHORIZATION})")
-
-
-async def _find_lost(session: AsyncSession, claim: Claim, lost: str) -> bool:
+    One whose tokens came late and were kept is none: they are tried before a loss is declared.
+    """
     result = await run(
         session,
-        f"""
+        """
         SELECT 1 FROM refresh_journal
-        WHERE connection_id = :connection_id AND claim < :claim AND {lost}
-          AND (outcome IS NULL OR outcome NOT IN ('stored', 'orphaned'))
+        WHERE connection_id = :connection_id AND generation = :generation AND claim < :claim
+          AND kind = 'refresh'
+          AND (outcome IS NULL OR may_have_acted AND outcome NOT IN ('stored', 'orphaned'))
         LIMIT 1
         """,
         {
@@ -244,8 +239,24 @@ async def _find_lost(session: AsyncSession, claim: Claim, lost: str) -> bool:
     return result.first() is not None
 
 
-_LOST_REFRESH: Final = """
-(kind = 'refresh' AND generation = :generation AND (outcome IS NULL OR may_have_acted))"""
-_LOST_AUTHORIZATION: Final = """
-(kind = 'authorization' AND may_have_acted)"""
-"""Whatever came of it later: each authorization is a grant of its own."""
+async def may_have_lost_tokens(session: AsyncSession, connection_id: UUID) -> bool:
+    """Whether tokens may live at the provider that never reached us, and that nobody can revoke.
+
+    A refresh that succeeds settles what an earlier one of its generation has lost. Each exchange of
+    a code begins a grant of its own, which lives on beside every later one.
+    """
+    result = await run(session, _LOST_TOKENS, {"connection_id": connection_id})
+    return result.first() is not None
+
+
+_LOST_TOKENS: Final = """
+SELECT 1 FROM refresh_journal AS call
+WHERE connection_id = :connection_id
+  AND (outcome IS NULL OR may_have_acted AND outcome NOT IN ('stored', 'orphaned', 'unreadable'))
+  AND (kind = 'authorization' AND may_have_acted
+       OR kind = 'refresh' AND NOT EXISTS (
+           SELECT 1 FROM refresh_journal AS later
+           WHERE later.connection_id = call.connection_id AND later.kind = 'refresh'
+             AND later.generation = call.generation AND later.outcome = 'stored'))
+LIMIT 1
+"""

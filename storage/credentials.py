@@ -27,7 +27,7 @@ from domain.standing import end_of_grant
 from domain.status import ConnectionStatus, StatusReason
 from storage import attempts, events
 from storage.attempts import AttemptStatus
-from storage.claims import Purpose, orphans
+from storage.claims import Purpose, may_have_lost_tokens, orphans
 from storage.connections import credentials_of, subject
 from storage.database import run
 from storage.tables import ConnectionRow, CredentialsRow, DataKeyRow, JournalRow, OrphanRow
@@ -242,10 +242,11 @@ async def _journal(session: AsyncSession, envelope: Envelope, outcome: Committed
 
 
 async def holds_secrets(session: AsyncSession, connection_id: UUID) -> bool:
-    """Whether tokens are stored, whatever the connection knows of them."""
+    """Whether there are tokens, whatever the connection knows of them; also such as were lost."""
     held = await credentials_of(session, connection_id)
     late = await orphans(session, connection_id)
-    return held.sealed is not None or any(orphan.settled is None for orphan in late)
+    kept = held.sealed is not None or any(orphan.settled is None for orphan in late)
+    return kept or await may_have_lost_tokens(session, connection_id)
 
 
 def to_stored(deadlines: Iterable[Deadline]) -> list[dict[str, str]]:

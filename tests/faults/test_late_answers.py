@@ -14,10 +14,12 @@ from pydantic import JsonValue
 from sqlmodel import select
 
 from activities.authenticate import Authentication
-from activities.payloads import Authenticate, RefreshCredentials, Refreshed
+from activities.payloads import Authenticate, RefreshCredentials, Refreshed, ShredCredentials
 from activities.refresh import Refresh
+from activities.shred_credentials import Shredding
 from domain.errors import Conflict
 from domain.status import ConnectionStatus, StatusReason
+from domain.view import Receipt
 from storage import claims
 from storage.claims import Claim, Purpose, take
 from storage.database import run
@@ -128,8 +130,9 @@ async def test_an_authorization_that_nobody_can_open_any_more_is_revoked_at_the_
         return any(call.acted and not call.answered for call in await living.log())
 
     await until(is_held)
-    await living.connections.disconnect(begun.connection_id)
-    assert (await living.connections.receipt(begun.connection_id)).shredded
+    over = Receipt(connection_id=begun.connection_id, shredded=True)
+    request_to_shred = ShredCredentials(connection_id=begun.connection_id, receipt=over)
+    await living.perform(Shredding(living.resources).shred_credentials, request_to_shred)
     await living.sandbox.clear(held)
     answer = await exchanging
     assert (answer.reason, answer.standing) == (StatusReason.EXCHANGE_INTERRUPTED, None)

@@ -1,7 +1,7 @@
 """Authorizing again: what it replaces, and what it must not bring back."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from temporalio.testing import ActivityEnvironment
@@ -12,7 +12,9 @@ from activities.shred_credentials import Shredding
 from domain.errors import Conflict
 from domain.status import ConnectionStatus, StatusReason
 from domain.view import Receipt
-from storage.database import run
+from storage import attempts
+from storage.connections import locked
+from storage.database import now, run
 from tests.world import World, until
 
 
@@ -148,5 +150,36 @@ async def test_bug_an_authorization_from_before_a_shredding_was_called_a_storage
     with pytest.raises(Conflict, match="begin anew"):
         await living.connections.authorize(received)
     assert await living.log() == []
+
+
+async def test_bug_a_code_destroyed_while_its_exchange_waited_was_called_a_broken_secret(
+    living: World,
+) -> None:
+    begun = await living.connections.connect(living.slug, living.user_id)
+    received = await living.connections.receive_redirect(await living.consent(begun))
+    request = Authenticate(connection_id=begun.connection_id, attempt_id=received.attempt_id)
+    async with living.database.transaction() as session:
+        await locked(session, begun.connection_id)
+        exchanging = asyncio.ensure_future(
+            living.perform(Authentication(living.resources).authenticate, request)
+        )
+
+        async def waits_for_its_turn() -> bool:
+            async with living.database.transaction() as other:
+                found = await run(
+                    other,
+                    "SELECT 1 FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND wait_event_type = 'Lock'",
+                    {},
+                )
+                return found.first() is not None
+
+        await until(waits_for_its_turn)
+        async with living.database.transaction() as other:
+            later = await now(other) + timedelta(minutes=2)
+            await attempts.destroy_late_codes(other, later)
+    assert (await exchanging).reason is StatusReason.AUTHORIZATION_TIMEOUT
+    assert await living.log() == []
+    # The claim has been given back: another attempt gets its turn at once.
     again = await living.received_again(begun.connection_id)
     assert (await living.connections.authorize(again)).status is ConnectionStatus.ACTIVE

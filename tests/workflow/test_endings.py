@@ -52,7 +52,8 @@ async def test_a_disconnect_in_the_middle_of_an_exchange_revokes_the_new_token(
         await living.connections.lease(view.connection_id)
     await living.sandbox.clear(held)
     receipt = await living.connections.receipt(view.connection_id)
-    assert "revoked" in {token.result for token in receipt.tokens}
+    # Also that of the answer which came late: it was kept, and so it is not uncertain.
+    assert {token.result for token in receipt.tokens} == {"revoked"}
     assert (await living.grant()).revoked_by == "client"
     await asyncio.gather(asked, return_exceptions=True)
     # The end was stored first: what came late changed no row, and was revoked as an orphan.
@@ -120,6 +121,61 @@ async def test_an_answer_that_was_lost_leaves_an_uncertain_token_in_the_receipt(
     assert set(fates.values()) == {"revoked"}
     explained = await living.connections.explain(view.connection_id)
     assert "lost answer: uncertain" in explained.text
+
+
+async def test_bug_a_grant_whose_authorization_was_lost_was_missing_in_the_receipt(
+    living: World,
+) -> None:
+    """The provider made it, and its tokens never reached us: it lives on, and nobody can end it."""
+    view = await living.connected()
+    await living.plant("token", "drop", when="after_acting")
+    with pytest.raises(Conflict, match="interrupted"):
+        await living.connections.authorize(await living.received_again(view.connection_id))
+    await living.connections.disconnect(view.connection_id)
+    receipt = await living.connections.receipt(view.connection_id)
+    fates = {token.token: token.result for token in receipt.tokens}
+    assert fates["lost answer"] == "uncertain"
+    assert sorted(str(grant.revoked_by) for grant in await living.grants()) == ["None", "client"]
+
+
+async def test_bug_a_first_authorization_that_was_lost_left_an_empty_receipt(living: World) -> None:
+    await living.plant("token", "drop", when="after_acting")
+    with pytest.raises(Conflict, match="interrupted"):
+        await living.connected()
+    (view,) = await living.connections.list(user_id=living.user_id)
+    await living.connections.disconnect(view.connection_id)
+    receipt = await living.connections.receipt(view.connection_id)
+    assert [(token.token, token.result) for token in receipt.tokens] == [
+        ("lost answer", "uncertain")
+    ]
+    assert (await living.grant()).revoked_by is None
+
+
+async def test_an_authorization_that_the_provider_refused_leaves_nothing_uncertain(
+    living: World,
+) -> None:
+    view = await living.connected()
+    await living.plant("token", "status", status=400, body={"error": "invalid_grant"})
+    with pytest.raises(Conflict, match="refused"):
+        await living.connections.authorize(await living.received_again(view.connection_id))
+    await living.connections.disconnect(view.connection_id)
+    receipt = await living.connections.receipt(view.connection_id)
+    assert {token.result for token in receipt.tokens} == {"revoked"}
+
+
+async def test_bug_a_lost_rotation_was_forgotten_when_the_user_authorized_anew(
+    living: World,
+) -> None:
+    await living.behave(rotation="strict")
+    view = await living.connected()
+    await living.plant("token", "drop", when="after_acting", grant_type="refresh_token")
+    with pytest.raises(NeedsUser):
+        await living.connections.refresh(view.connection_id)
+    await living.becomes(view.connection_id, ConnectionStatus.EXPIRED)
+    await living.connections.authorize(await living.received_again(view.connection_id))
+    await living.connections.disconnect(view.connection_id)
+    receipt = await living.connections.receipt(view.connection_id)
+    assert ("lost answer", "uncertain") in {(t.token, t.result) for t in receipt.tokens}
 
 
 async def test_bug_a_key_that_was_missing_for_a_moment_counted_as_a_revocation(
