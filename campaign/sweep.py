@@ -6,6 +6,7 @@ hold does not, or where a point was not reached.
 """
 
 import asyncio
+import signal
 import sys
 import tempfile
 import time
@@ -29,7 +30,7 @@ from moorline.cli.pictures import table
 from tests.world import Servers, new_world, servers_up, until
 
 WIDE = 160
-AT_ONCE = 6
+AT_ONCE = 10
 GRACE_S = 60
 MORE = 1_000
 """So many transactions are more than a page, or two."""
@@ -80,8 +81,13 @@ def trials_of(points: Sequence[Point]) -> list[Trial]:
 
 
 async def sweep(trials: Sequence[Trial], at_once: int) -> list[Result]:
-    """Try them all, some at once; each result is told when it is there."""
-    turn = asyncio.Semaphore(at_once)
+    """Try them all, some at once; each result is told when it is there.
+
+    A polite end takes servers and folders away.
+    """
+    task, turn = asyncio.current_task(), asyncio.Semaphore(at_once)
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
     async def one(servers: Servers, folder: Path, trial: Trial) -> Result:
         async with turn:
@@ -152,7 +158,10 @@ def main(
     logs.forward_temporal("CRITICAL")
     chosen = [point for point in POINTS if point.title.startswith(only)]
     began = time.monotonic()
-    results = asyncio.run(sweep(trials_of(chosen), at_once))
+    try:
+        results = asyncio.run(sweep(trials_of(chosen), at_once))
+    except asyncio.CancelledError:
+        raise typer.Exit(128 + signal.SIGTERM) from None
     Console(width=WIDE).print(table(HEADINGS, [each.as_row() for each in results]))
     bad = [each for each in results if not each.good]
     took = time.monotonic() - began
