@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final, TypeVar
@@ -98,28 +98,32 @@ class Messaging:
         update_id: str | None = None,
     ) -> AnswerT:
         """An update: waits for its answer, and for the next run where this one is about to end."""
-        give_up_at = time.monotonic() + DRAINING_PATIENCE_S
-        while True:
-            try:
-                with in_our_words(connection_id):
-                    result = await self._handle(connection_id).execute_update(
-                        name,
-                        question,
-                        id=update_id,
-                        result_type=answer,
-                        rpc_timeout=UPDATE_TIMEOUT,
-                    )
-                assert isinstance(result, answer)
-                return result
-            except Draining:
-                if time.monotonic() > give_up_at:
-                    raise
-            await asyncio.sleep(DRAINING_PAUSE_S)
+
+        async def send() -> AnswerT:
+            with in_our_words(connection_id):
+                result = await self._handle(connection_id).execute_update(
+                    name,
+                    question,
+                    id=update_id,
+                    result_type=answer,
+                    rpc_timeout=UPDATE_TIMEOUT,
+                )
+            assert isinstance(result, answer)
+            return result
+
+        return await _to_the_next_run(send)
 
     async def tell(self, connection_id: UUID, name: str, command: Message) -> None:
-        """A signal: recorded by the server, heeded by the workflow in time."""
-        with in_our_words(connection_id):
-            await self._handle(connection_id).signal(name, command)
+        """A signal: recorded by the server, heeded by the workflow in time.
+
+        In a flood of them it waits for the next run, which takes signals again.
+        """
+
+        async def send() -> None:
+            with in_our_words(connection_id):
+                await self._handle(connection_id).signal(name, command)
+
+        await _to_the_next_run(send)
 
     async def newer_than(self, connection_id: UUID, generation: int, min_ttl: timedelta) -> Fresh:
         """Have a token newer than ``generation`` made; all who want one share the same update."""
@@ -142,6 +146,18 @@ class Messaging:
         return self._temporal.get_workflow_handle_for(
             ConnectionWorkflow.run, workflow_id(connection_id)
         )
+
+
+async def _to_the_next_run(send: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
+    """Send a message; where a run is about to end, again, until the next one takes it."""
+    give_up_at = time.monotonic() + DRAINING_PATIENCE_S
+    while True:
+        try:
+            return await send()
+        except Draining:
+            if time.monotonic() > give_up_at:
+                raise
+        await asyncio.sleep(DRAINING_PAUSE_S)
 
 
 @contextmanager

@@ -41,6 +41,10 @@ class Draining(NotFresh):
     """The run is about to continue as new; the next one answers."""
 
 
+FLOODED = "limit for signal events"
+"""What Temporal says of a run that was sent 10,000 signals: it takes no more of them."""
+
+
 def needs_user(status: ConnectionStatus, reason: StatusReason) -> NeedsUser:
     """Only the user can bring a connection of this status back; says why."""
     return NeedsUser(f"the connection is {status}: {WHY[reason]}", status=status, reason=reason)
@@ -77,6 +81,8 @@ def in_our_words(connection_id: UUID) -> Iterator[None]:
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
             raise Gone(f"no workflow lives for connection {connection_id}") from None
+        if error.status is RPCStatusCode.INVALID_ARGUMENT and FLOODED in error.message:
+            raise Draining("its workflow was sent too many signals; try again") from None
         raise Unreachable(f"Temporal does not answer ({error.status.name})") from None
 
 
