@@ -28,6 +28,8 @@ _REFRESH_TOKEN_LIFETIME = (
 _GRANT_LIFETIME = ("authorization_expires_in", "x_refresh_token_hard_expires_in")
 _CONSENT_LIFETIME = ("consent_expires_in",)
 _TOKEN_TYPE = re.compile(r"[!-~]{1,100}")
+MOST_FIELDS = 1000
+"""Of a form; with more it is no token answer, and taking it apart would take seconds."""
 UNREADABLE = "unreadable"
 """Stands for a token type that is not a word: stored in the clear, so nothing odd may stand there,
 and not taken for ``Bearer``."""
@@ -57,7 +59,7 @@ def parse_object(body: bytes, content_type: str) -> dict[str, object] | None:
     if isinstance(value := _json(text), dict):
         return value
     if content_type.partition(";")[0].strip().lower() == "application/x-www-form-urlencoded":
-        return dict(parse_qsl(text))
+        return _form(text)
     return None
 
 
@@ -134,6 +136,13 @@ def _json(text: str) -> object:
         # Numbers of any length: Python would refuse an integer of more than 4300 digits.
         return json.loads(text, parse_int=float)
     except (ValueError, RecursionError):
+        return None
+
+
+def _form(text: str) -> dict[str, object] | None:
+    try:
+        return dict(parse_qsl(text, max_num_fields=MOST_FIELDS))
+    except ValueError:
         return None
 
 
