@@ -25,6 +25,7 @@ bench: $(STAMP)
 
 faults: $(STAMP)
 	$(BIN)/python -m campaign.sweep
+	$(BIN)/python -m campaign --seed 1 --minutes 3 --connections 30
 
 campaign: $(STAMP)
 	$(BIN)/python -m campaign --seed $(SEED) --minutes $(MINUTES)
