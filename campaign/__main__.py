@@ -30,13 +30,7 @@ from moorline.cli.pictures import table
 
 FOLDER: Final = Path(".moorline/campaign")
 WIDE: Final = 160
-<<<<<<< HEAD
-NO_CLOCKS: Final = (
-    "Clocks are not shifted: that takes faketime, which is not among our dependencies."
-)
-=======
 NO_CLOCKS: Final = "Clocks are not shifted: that takes faketime, which is no dependency of ours."
->>>>>>> h-g
 
 
 def main(
