@@ -154,6 +154,12 @@ class World:
         entries = await self.sandbox.log(endpoint=endpoint)  # type: ignore[arg-type]
         return [entry for entry in entries if entry.client_id == self.client_id]
 
+    async def lost_answer(self) -> Entry:
+        """Wait until the provider has rotated for this test's app, and its answer is on the way."""
+        return await self.sandbox.logged(
+            lambda call: call.client_id == self.client_id and call.rotated and not call.answered
+        )
+
     async def refreshes(self) -> list[Entry]:
         return [entry for entry in await self.log() if entry.grant_type == "refresh_token"]
 

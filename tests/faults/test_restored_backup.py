@@ -118,7 +118,7 @@ async def test_a_database_restored_under_an_answer_that_waits_for_it_is_noticed(
         "token", "delay", seconds=600, when="after_acting", grant_type="refresh_token"
     )
     asked = asyncio.create_task(living.messaging.refresh_now(view.connection_id, 2))
-    await living.sandbox.logged(lambda call: call.rotated and not call.answered)
+    await living.lost_answer()
     async with living.without_database():
         await living.sandbox.clear(held)
         await until(lambda: is_left_to_temporal(living, view.connection_id))

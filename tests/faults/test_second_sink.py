@@ -85,7 +85,7 @@ async def lived_without_postgres(own: Stoppable, worker: Running) -> PostgresOut
         "token", "delay", seconds=600, when="after_acting", grant_type="refresh_token"
     )
     asked = [asyncio.create_task(world.messaging.refresh_now(answered.connection_id, 1))]
-    await world.sandbox.logged(lambda call: call.rotated and not call.answered)
+    await world.lost_answer()
     async with stopped(own.postgres, OUTAGE_S):
         await world.sandbox.clear(held)
         asked.append(asyncio.create_task(world.messaging.refresh_now(due.connection_id, 1)))
@@ -135,7 +135,7 @@ async def lived_without_temporal(own: Stoppable) -> TemporalOutage:
         "token", "delay", seconds=600, when="after_acting", grant_type="refresh_token"
     )
     asked = asyncio.create_task(world.messaging.refresh_now(view.connection_id, 1))
-    await world.sandbox.logged(lambda call: call.rotated and not call.answered)
+    await world.lost_answer()
     async with stopped(own.temporal, OUTAGE_S):
         await world.sandbox.clear(held)
         await until(partial(is_stored, world, view, 2))

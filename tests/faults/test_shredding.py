@@ -59,7 +59,7 @@ async def an_envelope_that_temporal_keeps(world: World, connection_id: UUID) -> 
         "token", "delay", seconds=600, when="after_acting", grant_type="refresh_token"
     )
     asked = asyncio.create_task(world.messaging.refresh_now(connection_id, 1))
-    await world.sandbox.logged(lambda call: call.rotated and not call.answered)
+    await world.lost_answer()
     async with world.without_database():
         await world.sandbox.clear(held)
         envelope = await until(lambda: envelope_of(world, connection_id))
