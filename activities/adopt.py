@@ -15,7 +15,7 @@ from activities.payloads import Adopt, Adopted
 from activities.resources import Resources
 from domain.connection import is_valid_alias, is_valid_slug
 from domain.credentials import CredentialType
-from domain.errors import NotFound, ProviderConnectionError
+from domain.errors import ANOTHERS_ID, NotFound, ProviderConnectionError
 from domain.status import ConnectionStatus
 from providers.catalogue import Catalogue
 from storage import connections, credentials, views
@@ -90,7 +90,7 @@ async def adopted(
 
 def _misfit(row: ConnectionRow, request: Adopt) -> str | None:
     if (row.user_id, row.provider_slug) != (request.user_id, request.provider_slug):
-        return "another user or provider has a connection of this id"
+        return ANOTHERS_ID
     if row.status == ConnectionStatus.DISCONNECTED:
         return ProviderConnectionError.CONNECTION_DISCONNECTED
     return None

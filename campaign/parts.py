@@ -22,6 +22,7 @@ from moorline.settings import given
 from moorline.setup import set_up
 from moorline.stack import Ports, Stack, StackError, StackFacts
 from moorline.stack.ports import free_ports
+from moorline.stack.state import write_private
 from providers.sandbox.remote import Remote
 from storage import schema
 from storage.database import Database
@@ -217,14 +218,6 @@ def _environment(
         "TEMPORAL_CONFIG_FILE": os.devnull,
         "TEMPORAL_TLS": "false",
     }
-
-
-def write_private(path: Path, text: str) -> None:
-    """A file for its owner only, there as a whole or as it was."""
-    unfinished = path.with_name(path.name + ".new")
-    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
-    unfinished.replace(path)
 
 
 def _family(pid: int) -> list[int]:

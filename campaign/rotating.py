@@ -11,7 +11,8 @@ from typing import Final
 
 from campaign.clients import Clients
 from campaign.diary import Diary
-from campaign.parts import WORKERS, Parts, write_private
+from campaign.parts import WORKERS, Parts
+from moorline.stack.state import write_private
 from storage.keyring import new_key
 
 REWRAP_WITHIN_S: Final = 60

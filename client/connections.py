@@ -23,6 +23,7 @@ from domain.commands import ConnectProvider
 from domain.connection import is_valid_alias
 from domain.credentials import CredentialType, ProviderCredentials
 from domain.errors import (
+    ANOTHERS_ID,
     Conflict,
     InvalidInput,
     MoorlineError,
@@ -155,7 +156,7 @@ class ConnectionsClient(Reading):
             raise Unreachable("no worker has stored the connection yet") from None
         view = await self.view(connection_id)
         if (view.user_id, view.provider_slug) != (user_id, provider_slug):
-            raise Conflict("another user or provider has a connection of this id")
+            raise Conflict(ANOTHERS_ID)
         return view
 
     async def seal(
@@ -313,8 +314,10 @@ class ConnectionsClient(Reading):
             raise Conflict("an API key cannot be refreshed: it is verified by itself")
         async with self._living(connection_id):
             fresh = await self._messaging.refresh_now(connection_id, view.generation)
-            if await self._lags(connection_id, fresh):
-                await self._messaging.refresh_now(connection_id, fresh.generation)
+            view = await self.view(connection_id)
+            if not _lags(view, fresh):
+                return view
+            await self._messaging.refresh_now(connection_id, fresh.generation)
         return await self.view(connection_id)
 
     async def rename(self, connection_id: UUID, alias: str | None) -> ConnectionView:
@@ -371,12 +374,8 @@ class ConnectionsClient(Reading):
 
     async def disconnect(self, connection_id: UUID, *, actor: str | None = None) -> None:
         """End it for good. When this answers, no lease succeeds any more; the rest follows."""
-        async with self._database.transaction() as session:
-            row = await connections.locked(session, connection_id)
-            if row.status == ConnectionStatus.DISCONNECTED:
-                return
-            at = await now(session)
-            await connections.end(session, row, at=at, cause=f"disconnect-{uuid4()}")
+        if not await connections.disconnect(self._database, connection_id):
+            return
         with suppress(Conflict):  # it was over before this message came
             await self._tell(connection_id, "disconnect", Disconnect(actor=actor))
 
@@ -409,12 +408,8 @@ class ConnectionsClient(Reading):
     async def _newer_than(self, connection_id: UUID, generation: int, min_ttl: timedelta) -> None:
         async with self._living(connection_id):
             fresh = await self._messaging.newer_than(connection_id, generation, min_ttl)
-            if await self._lags(connection_id, fresh):
+            if _lags(await self.view(connection_id), fresh):
                 await self._messaging.newer_than(connection_id, fresh.generation, min_ttl)
-
-    async def _lags(self, connection_id: UUID, fresh: Fresh) -> bool:
-        """Whether the database was restored from a backup, and its workflow is to find it out."""
-        return (await self.view(connection_id)).generation < fresh.generation
 
     @asynccontextmanager
     async def _living(self, connection_id: UUID) -> AsyncIterator[None]:
@@ -428,3 +423,8 @@ class ConnectionsClient(Reading):
             raise Unreachable(
                 f"the workflow of connection {connection_id} is gone: run `moorline doctor --fix`"
             ) from None
+
+
+def _lags(view: ConnectionView, fresh: Fresh) -> bool:
+    """Whether the database was restored from a backup, and its workflow is to find it out."""
+    return view.generation < fresh.generation

@@ -16,7 +16,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from client.messaging import Messaging
 from domain.commands import ConnectProvider
 from domain.credentials import CredentialType, ProviderCredentials
-from domain.errors import Conflict, NotFound, ProviderConnectionError, Unreachable
+from domain.errors import (
+    ANOTHERS_ID,
+    WAITS_FOR_USER,
+    Conflict,
+    NotFound,
+    ProviderConnectionError,
+    Unreachable,
+)
 from domain.result import Failure, Result, Success
 from domain.secret import Secret
 from domain.status import ConnectionStatus
@@ -186,9 +193,9 @@ async def _refuse_ended(session: AsyncSession, connection_id: UUID) -> None:
 def _given_before(command: ConnectProvider, row: ConnectionRow) -> Result[UUID, str]:
     """What there is to say of a connection of this id: the command's own, or another."""
     if (row.user_id, row.provider_slug) != (command.user_id, command.provider_slug):
-        return Failure(error="another user or provider has a connection of this id")
+        return Failure(error=ANOTHERS_ID)
     if row.status == ConnectionStatus.PENDING:
-        return Failure(error="a connection of this id waits for its user's authorization")
+        return Failure(error=WAITS_FOR_USER)
     if row.status == ConnectionStatus.DISCONNECTED:
         return Failure(error=ProviderConnectionError.CONNECTION_DISCONNECTED)
     return Success(value=row.id)

@@ -4,6 +4,7 @@ A ``Failure`` carries one of the constants; everything else raises below ``Moorl
 """
 
 from datetime import datetime
+from typing import Final
 
 
 class ProviderConnectionError:
@@ -22,6 +23,10 @@ class ProviderConnectionError:
     CREDENTIALS_EXPIRED = "The credentials have expired"
     CONNECTION_DISCONNECTED = "The connection has been disconnected"
     ACTIVE_WITHOUT_CREDENTIALS = "An active connection must have credentials"
+
+
+ANOTHERS_ID: Final = "another user or provider has a connection of this id"
+WAITS_FOR_USER: Final = "a connection of this id waits for its user's authorization"
 
 
 class MoorlineError(Exception):

@@ -22,6 +22,7 @@ from storage.gateway_tables import ConnectSessionRow
 
 log = logging.getLogger(__name__)
 
+CAME_TO_NOTHING: Final = "this connect session has come to nothing; begin anew"
 ENDS_WITHIN_S: Final = 20
 """How long a gateway that is told to stop waits for what it has begun."""
 
@@ -56,7 +57,7 @@ class Confirmations:
                 detail = "another user began this session; it is over now"
                 refusal = Refused(403, "not-confirmed", detail)
             elif row.reason is not None:
-                refusal = Conflict("this connect session has come to nothing; begin anew")
+                refusal = Conflict(CAME_TO_NOTHING)
             elif not connect_sessions.confirm(row, at):
                 refusal = Conflict("the time to confirm the user is over; begin anew")
         if refusal is not None:
@@ -113,7 +114,7 @@ class Confirmations:
         except MoorlineError as error:
             await self._settle(row, failed=True)
             if isinstance(error, NotFound):  # it was destroyed meanwhile
-                raise Conflict("this connect session has come to nothing; begin anew") from None
+                raise Conflict(CAME_TO_NOTHING) from None
             raise
         await self._settle(row, failed=False)
         return view

@@ -21,7 +21,14 @@ from client.connections import ConnectionsClient
 from domain.commands import ConnectProvider
 from domain.connection import is_valid_slug, provider_id_of
 from domain.credentials import CredentialType
-from domain.errors import Conflict, InvalidInput, NotFound, ProviderConnectionError
+from domain.errors import (
+    ANOTHERS_ID,
+    WAITS_FOR_USER,
+    Conflict,
+    InvalidInput,
+    NotFound,
+    ProviderConnectionError,
+)
 from domain.outcomes import Outcome
 from domain.result import Failure
 from domain.secret import Secret
@@ -140,13 +147,13 @@ async def _born(
 def _expect_same(view: ConnectionView, brought: Brought) -> None:
     """Whoever repeats a command means the same connection."""
     if (view.user_id, view.provider_slug) != (brought.user_id, brought.provider):
-        raise Conflict("another user or provider has a connection of this id")
+        raise Conflict(ANOTHERS_ID)
     if view.ending or view.status is ConnectionStatus.DISCONNECTED:
         raise Conflict(ProviderConnectionError.CONNECTION_DISCONNECTED)
     if view.credential_type is not brought.credential_type:
         raise Conflict(f"the connection is by {view.credential_type}")
     if view.status is ConnectionStatus.PENDING:
-        raise Conflict("a connection of this id waits for its user's authorization")
+        raise Conflict(WAITS_FOR_USER)
 
 
 def _needs_key(view: ConnectionView) -> bool:

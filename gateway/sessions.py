@@ -16,11 +16,10 @@ from domain.credentials import CredentialType
 from domain.errors import Conflict, InvalidInput, NotFound
 from domain.pages import Pages
 from domain.secret import Secret
-from domain.status import StatusReason
 from domain.view import ConnectionView
 from gateway.confirming import Confirmations
 from gateway.options import Options
-from storage import attempts, connect_sessions, staging
+from storage import attempts, connect_sessions, session_ends, staging
 from storage.attempts import AttemptStatus
 from storage.database import Database, now
 from storage.gateway_tables import ConnectSessionRow
@@ -151,37 +150,31 @@ class Sessions:
         Raises:
             InvalidInput, NotFound, Conflict: it is none of ours, not this browser's, or too late.
         """
-        answered_before: list[UUID] = []
+        session_id: UUID | None = None
+        is_again = False
 
         async def admit(session: AsyncSession, attempt: AttemptRow) -> None:
+            nonlocal session_id, is_again
             row = await connect_sessions.of_attempt(session, attempt.id)
             cookie = cookies.get(self.cookie_name(row.id)) if row else None
             if row is None or cookie is None or not connect_sessions.is_bound_to(row, cookie):
                 raise InvalidInput("another browser than began it has brought the answer")
-            if attempt.status != AttemptStatus.PENDING:
-                answered_before.append(row.id)
+            session_id, is_again = row.id, attempt.status != AttemptStatus.PENDING
             connect_sessions.answered(row, cookie, await now(session))
 
         try:
-            received = await self._connections.receive_redirect(address, admit=admit)
+            await self._connections.receive_redirect(address, admit=admit)
         except Conflict:
-            if not answered_before:
+            if session_id is None or not is_again:
                 raise
-            return answered_before[0]  # what has come of it is shown
-        row = await self._answered(received.attempt_id)
-        if row.confirmed_at is not None or row.finished_at is not None:
-            self._confirmations.go_on(row)
-        return row.id
-
-    async def _answered(self, attempt_id: UUID) -> ConnectSessionRow:
-        """The session as it is now; over, where the answer was a refusal."""
+            return session_id  # what has come of it is shown
+        assert session_id is not None  # it was admitted
         async with self._database.transaction() as session:
-            attempt = await attempts.get(session, attempt_id)
-            row = await connect_sessions.of_attempt(session, attempt_id)
-            assert row is not None  # it was admitted
-            if attempt.status == AttemptStatus.FAILED and attempt.reason and not row.finished_at:
-                connect_sessions.finish(row, StatusReason(attempt.reason), await now(session))
-            return row
+            held = await session_ends.hold(session, session_id)
+            await session_ends.look_after(session, held, await now(session))  # it may be a refusal
+        if held.row.confirmed_at is not None or held.row.finished_at is not None:
+            self._confirmations.go_on(held.row)
+        return session_id
 
     async def take_key(self, shown: Shown, cookie: str, api_key: Secret) -> None:
         """The user has given a key on our page: kept until confirmed, or used at once.

@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from client.connections import ConnectionsClient
 from domain.connection import MAX_ALIAS, MAX_SLUG
 from domain.credentials import CredentialType
-from domain.errors import Conflict, InvalidInput, NotFound, Unreachable
+from domain.errors import ANOTHERS_ID, Conflict, InvalidInput, NotFound, Unreachable
 from domain.pages import Pages
 from domain.roles import Role
 from domain.status import ConnectionStatus
@@ -100,7 +100,7 @@ def starting_routes(
         except NotFound:
             return await _begin_first(asked, connection_id)
         if (known.user_id, known.provider_slug) != (asked.user_id, asked.provider):
-            raise Conflict("another user or provider has a connection of this id")
+            raise Conflict(ANOTHERS_ID)
         response.status_code = 200
         link = None
         if known.status is ConnectionStatus.PENDING and not known.ending:

@@ -15,6 +15,7 @@ from pathlib import Path
 from moorline.settings import DEV_ENVIRONMENT, given
 from moorline.setup import set_up
 from moorline.stack import Child, Ports, Stack, StackFacts
+from moorline.stack.state import write_private
 from providers.catalogue import SHIPPED, Catalogue
 from storage import schema
 from storage.database import Database
@@ -58,7 +59,7 @@ async def developing(
     token = secrets.token_urlsafe(16)
     endpoint = f"http://127.0.0.1:{ports.gateway}/codec/{token}"
     async with Stack(state, facts, ports, codec_endpoint=endpoint) as stack:
-        _write_private(state / CODEC_ENDPOINT, endpoint + "\n")
+        write_private(state / CODEC_ENDPOINT, endpoint + "\n")
         extra = {"MOORLINE_CODEC_TOKEN": token, **(extra or {})}
         environment = _environment(state, stack, extra)
         database = Database(stack.database_url)
@@ -110,7 +111,7 @@ def _environment(state: Path, stack: Stack, extra: Mapping[str, str]) -> dict[st
         **extra,
     }
     lines = "".join(f"{name}='{value}'\n" for name, value in environment.items())
-    _write_private(state / DEV_ENVIRONMENT, lines)
+    write_private(state / DEV_ENVIRONMENT, lines)
     return environment
 
 
@@ -129,10 +130,5 @@ def _sandbox_entries(state: Path, url: str) -> dict[str, str]:
 
 def _key_file(path: Path) -> str:
     if not path.exists():
-        _write_private(path, new_key("dev-1") + "\n")
+        write_private(path, new_key("dev-1") + "\n")
     return f"file:{path.resolve()}"
-
-
-def _write_private(path: Path, text: str) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)

@@ -42,6 +42,10 @@ class AttemptStatus(StrEnum):
     FAILED = "failed"
 
 
+WAITING: Final = (AttemptStatus.PENDING, AttemptStatus.PARKED)
+"""Its code is not being exchanged yet, and need not be."""
+
+
 @dataclass(frozen=True)
 class AttemptSecrets:
     """What an attempt keeps sealed."""
@@ -177,9 +181,8 @@ async def void(
     session: AsyncSession, connection_id: UUID, reason: StatusReason, at: datetime
 ) -> None:
     """End those of a connection whose code is not being exchanged yet."""
-    waiting = (AttemptStatus.PENDING, AttemptStatus.PARKED)
     query = select(AttemptRow).where(
-        AttemptRow.connection_id == connection_id, col(AttemptRow.status).in_(waiting)
+        AttemptRow.connection_id == connection_id, col(AttemptRow.status).in_(WAITING)
     )
     for row in (await session.exec(query.order_by(col(AttemptRow.id)).with_for_update())).all():
         finish(row, AttemptStatus.FAILED, reason, at)

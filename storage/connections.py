@@ -7,7 +7,7 @@ the columns its change is about.
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypedDict
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import bindparam
 from sqlmodel import select
@@ -29,7 +29,7 @@ from domain.events import (
 from domain.result import Failure, Result, Success
 from domain.status import ConnectionStatus, StatusReason
 from storage import connect_sessions, events
-from storage.database import lock_connection, run
+from storage.database import Database, lock_connection, now, run
 from storage.tables import ConnectionRow, CredentialsRow
 
 
@@ -123,6 +123,20 @@ async def end(session: AsyncSession, row: ConnectionRow, *, at: datetime, cause:
         event = ProviderDisconnectionAttempted(**subject(row, at))
         await connect_sessions.void(session, row.id, StatusReason.USER_DISCONNECTED, at)
         await events.append(session, row, event, cause)
+
+
+async def disconnect(database: Database, connection_id: UUID) -> bool:
+    """Begin the end, in a transaction of its own; False: it has come already.
+
+    Raises:
+        NotFound: there is no such connection.
+    """
+    async with database.transaction() as session:
+        row = await locked(session, connection_id)
+        if row.status == ConnectionStatus.DISCONNECTED:
+            return False
+        await end(session, row, at=await now(session), cause=f"disconnect-{uuid4()}")
+        return True
 
 
 async def rename(

@@ -139,8 +139,7 @@ async def sweep(database: Database, at: datetime | None = None) -> None:
 async def _destroy(session: AsyncSession, held: Held, reason: StatusReason, at: datetime) -> None:
     """Destroy the code or the key; one that is being used, or has been, is out of reach."""
     attempt, row = held.attempt, held.row
-    waiting = (AttemptStatus.PENDING, AttemptStatus.PARKED)
-    if attempt is not None and attempt.status in waiting:
+    if attempt is not None and attempt.status in attempts.WAITING:
         attempts.finish(attempt, AttemptStatus.FAILED, reason, at)
     if row.staged_id is not None:
         await staging.discard(session, row.staged_id)

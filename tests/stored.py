@@ -32,7 +32,7 @@ from storage.tables import (
     JournalRow,
     OrphanRow,
 )
-from storage.vault import DataKey, Vault
+from storage.vault import DataKey, Vault, WrappedKey
 
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -42,6 +42,18 @@ def new_vault(*key_ids: str) -> Vault:
     """A vault with fresh keys of these ids, the first of them primary."""
     ids = key_ids or ("one",)
     return Vault(Keyring.parse(",".join(new_key(key_id) for key_id in ids), "keys"))
+
+
+async def keep_wrapped(database: Database, wrapped: Sequence[WrappedKey]) -> None:
+    """Data keys of connections that are yet to be born."""
+    async with database.transaction() as session:
+        for each in wrapped:
+            await run(
+                session,
+                "INSERT INTO data_keys (id, connection_id, key_id, wrapped, created_at) "
+                "VALUES (:id, :connection_id, :key_id, :wrapped, now())",
+                vars(each),
+            )
 
 
 def deadline(kind: DeadlineKind, after: timedelta) -> Deadline:

@@ -75,19 +75,30 @@ class Servers:
     metrics_url: str
     database_url: str
     sandbox: Remote
+    postgres: PostgresServer
+    temporal: TemporalServer
 
 
 @asynccontextmanager
-async def servers_up(state: Path) -> AsyncIterator[Servers]:
+async def servers_up(state: Path, *, in_memory: bool = True) -> AsyncIterator[Servers]:
     """Temporal, PostgreSQL with a migrated template, and the sandbox provider."""
     postgres_port, temporal_port, metrics_port = free_ports(3)
     async with (
         PostgresServer(state, postgres_port) as postgres,
-        TemporalServer(state, temporal_port, in_memory=True, metrics_port=metrics_port) as temporal,
+        TemporalServer(
+            state, temporal_port, in_memory=in_memory, metrics_port=metrics_port
+        ) as temporal,
         serve(create_app(None)) as sandbox_url,
         Remote.connect(sandbox_url) as sandbox,
     ):
-        shared = Servers(temporal.address, temporal.metrics_url, postgres.database_url, sandbox)
+        shared = Servers(
+            temporal.address,
+            temporal.metrics_url,
+            postgres.database_url,
+            sandbox,
+            postgres,
+            temporal,
+        )
         await create_template(shared)
         yield shared
 

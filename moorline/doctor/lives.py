@@ -139,6 +139,7 @@ async def elsewhere(
 
 
 def named(some: Sequence[ConnectionView]) -> str:
+    """The ids of the first of them."""
     more = " ..." if len(some) > NAMED else ""
     return ", ".join(str(view.connection_id) for view in some[:NAMED]) + more
 

@@ -5,7 +5,6 @@ were: a workflow that is started again from such a row would else live on with t
 """
 
 from collections.abc import AsyncIterator, Sequence
-from uuid import uuid4
 
 from client.messaging import Messaging
 from domain.status import ConnectionStatus
@@ -14,7 +13,7 @@ from moorline.doctor.findings import Finding, bad, ok
 from moorline.doctor.lives import named, started_again
 from moorline.doctor.running import Found
 from storage import connections, views
-from storage.database import Database, now
+from storage.database import Database
 
 
 async def brought_back(
@@ -32,10 +31,7 @@ async def brought_back(
         yield bad("endings", said, "run `moorline doctor --fix`: it ends them again")
         return
     for view in back:
-        async with database.transaction() as session:
-            row = await connections.locked(session, view.connection_id)
-            at = await now(session)
-            await connections.end(session, row, at=at, cause=f"disconnect-{uuid4()}")
+        await connections.disconnect(database, view.connection_id)
         await started_again(messaging, view)
     yield ok("endings", f"{len(back)} that a backup had brought back are being ended again")
 

@@ -25,7 +25,7 @@ from .identities import program
 from .owners import give, speaking_as
 from .ports import HOST, check_free
 from .readiness import start
-from .state import StateFolder
+from .state import StateFolder, write_private
 
 _SETTINGS = {
     "listen_addresses": HOST,
@@ -134,7 +134,7 @@ class PostgresServer:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700)
         give(unfinished)
-        _write_password(self._state.postgres_password)
+        write_private(self._state.postgres_password, secrets.token_urlsafe(24))
         child = await Child.spawn(self._initdb(unfinished), self._state)
         try:
             if await child.wait():
@@ -161,12 +161,6 @@ def _binary(name: str) -> str:
 
 def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-
-
-def _write_password(path: Path) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_urlsafe(24))
 
 
 def _forget_stranger(data: Path) -> None:

@@ -5,6 +5,7 @@ Only its owner may enter it: passwords, keys and Temporal's database lie inside.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -61,3 +62,11 @@ class StateFolder:
 
     def log(self, name: str) -> Path:
         return self.logs / f"{name}.log"
+
+
+def write_private(path: Path, text: str) -> None:
+    """A file for its owner only, there as a whole or as it was."""
+    unfinished = path.with_name(path.name + ".new")
+    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+    unfinished.replace(path)

@@ -11,7 +11,7 @@ from storage.database import run
 from storage.keyring import Keyring, new_key
 from storage.tables import DataKeyRow
 from storage.vault import Vault
-from tests.stored import Stored
+from tests.stored import Stored, keep_wrapped
 
 OLD, NEW = new_key("old"), new_key("new")
 BEFORE = Vault(Keyring.parse(OLD, "keys"))
@@ -40,14 +40,7 @@ def old(alone: Stored) -> Stored:
 async def many(stored: Stored, number: int) -> list[UUID]:
     """Data keys of connections that are yet to be born, wrapped under the old key."""
     wrapped = [BEFORE.new_data_key(UUID(int=each)) for each in range(1, number + 1)]
-    async with stored.database.transaction() as session:
-        for each in wrapped:
-            await run(
-                session,
-                "INSERT INTO data_keys (id, connection_id, key_id, wrapped, created_at) "
-                "VALUES (:id, :connection_id, :key_id, :wrapped, now())",
-                vars(each),
-            )
+    await keep_wrapped(stored.database, wrapped)
     return [each.connection_id for each in wrapped]
 
 

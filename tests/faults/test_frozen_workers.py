@@ -87,9 +87,7 @@ async def frozen_in_the_call(
         "token", "delay", seconds=600, when="after_acting", grant_type="refresh_token"
     )
     asked = asyncio.ensure_future(world.messaging.refresh_now(view.connection_id, 1))
-    await world.sandbox.logged(
-        lambda call: call.client_id == world.client_id and call.rotated and not call.answered
-    )
+    await world.lost_answer()
     worker.process.send_signal(SIGSTOP)
     await until(lambda: as_fact(is_frozen(worker)))
     await world.sandbox.clear(held)

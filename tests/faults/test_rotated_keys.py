@@ -17,6 +17,7 @@ from storage.database import run
 from storage.keyring import Keyring, new_key
 from storage.vault import Vault
 from tests.cli.terminal import Terminal
+from tests.stored import keep_wrapped
 from tests.world import World, until
 
 IN_USE = 5
@@ -117,14 +118,7 @@ async def killed_in_the_middle(world: World, terminal: Terminal, keys: str) -> N
 async def bystanders(world: World) -> None:
     """Data keys under the old key, of connections that are yet to be born."""
     wrapped = [world.vault.new_data_key(uuid4()) for _ in range(BYSTANDERS)]
-    async with world.database.transaction() as session:
-        for each in wrapped:
-            await run(
-                session,
-                "INSERT INTO data_keys (id, connection_id, key_id, wrapped, created_at) "
-                "VALUES (:id, :connection_id, :key_id, :wrapped, now())",
-                vars(each),
-            )
+    await keep_wrapped(world.database, wrapped)
 
 
 def client_with(world: World, keys: str) -> ConnectionsClient:

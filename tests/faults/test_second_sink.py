@@ -18,7 +18,7 @@ from domain.status import ConnectionStatus
 from domain.view import ConnectionView
 from storage.tables import JournalRow
 from tests.cli.terminal import Running, terminal_of
-from tests.faults.stoppable import Stoppable, stoppable_world, stopped
+from tests.faults.stoppable import stoppable_world, stopped
 from tests.world import World, until
 from workflows.names import workflow_id
 
@@ -64,21 +64,20 @@ async def outages(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Out
     async with (
         stoppable_world(tmp_path_factory.mktemp("without-postgres")) as first,
         stoppable_world(tmp_path_factory.mktemp("without-temporal")) as second,
-        second.world.working(),
+        second.working(),
     ):
-        async with terminal_of(first.world, 8400).running("worker") as worker:
+        async with terminal_of(first, 8400).running("worker") as worker:
             await worker.says("worker ready")
             postgres, temporal = await asyncio.gather(
                 lived_without_postgres(first, worker), lived_without_temporal(second)
             )
-        async with first.world.working():
+        async with first.working():
             for view in (postgres.answered, postgres.due):
-                await until(partial(knows, first.world, view, 2), BACK_WITHIN)
+                await until(partial(knows, first, view, 2), BACK_WITHIN)
             yield Outages(postgres, temporal)
 
 
-async def lived_without_postgres(own: Stoppable, worker: Running) -> PostgresOutage:
-    world = own.world
+async def lived_without_postgres(world: World, worker: Running) -> PostgresOutage:
     await world.behave(rotation="strict")
     answered, due = await world.imported(), await world.imported()
     held = await world.plant(
@@ -86,7 +85,7 @@ async def lived_without_postgres(own: Stoppable, worker: Running) -> PostgresOut
     )
     asked = [asyncio.create_task(world.messaging.refresh_now(answered.connection_id, 1))]
     await world.lost_answer()
-    async with stopped(own.postgres, OUTAGE_S):
+    async with stopped(world.servers.postgres, OUTAGE_S):
         await world.sandbox.clear(held)
         asked.append(asyncio.create_task(world.messaging.refresh_now(due.connection_id, 1)))
         await until(lambda: is_trying(world, answered, "store_credentials"))
@@ -127,8 +126,7 @@ async def test_without_postgresql_no_refresh_is_sent_and_with_it_one_is(outages:
     assert (view.status, view.generation, view.trouble) == (ConnectionStatus.ACTIVE, 2, None)
 
 
-async def lived_without_temporal(own: Stoppable) -> TemporalOutage:
-    world = own.world
+async def lived_without_temporal(world: World) -> TemporalOutage:
     await world.behave(rotation="strict")
     view, other = await world.imported(), await world.imported()
     held = await world.plant(
@@ -136,7 +134,7 @@ async def lived_without_temporal(own: Stoppable) -> TemporalOutage:
     )
     asked = asyncio.create_task(world.messaging.refresh_now(view.connection_id, 1))
     await world.lost_answer()
-    async with stopped(own.temporal, OUTAGE_S):
+    async with stopped(world.servers.temporal, OUTAGE_S):
         await world.sandbox.clear(held)
         await until(partial(is_stored, world, view, 2))
         leases = [await world.connections.lease(each.connection_id) for each in (view, other)]

@@ -11,12 +11,18 @@ from uuid import UUID
 import httpx
 from sqlmodel import select
 
+from domain.status import ConnectionStatus
 from storage import attempts, connect_sessions, session_ends
 from storage.database import now
 from storage.gateway_tables import ConnectSessionRow
 from storage.tables import AttemptRow, StagedRow
 from tests.web.gateway import RETURN_URL, Web
 
+ACTIVE, PENDING, FAILED = (
+    ConnectionStatus.ACTIVE,
+    ConnectionStatus.PENDING,
+    ConnectionStatus.FAILED,
+)
 OWN_FORM = {"sec-fetch-site": "same-origin"}
 
 

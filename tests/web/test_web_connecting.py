@@ -10,14 +10,17 @@ from uuid import uuid4
 import pytest
 
 from domain.secret import Secret
-from domain.status import ConnectionStatus, StatusReason
+from domain.status import StatusReason
 from domain.words import WHY
 from gateway.confirming import Confirmations
 from gateway.sessions import Sessions
 from storage.attempts import CODE_LIFE
 from tests.web.gateway import RETURN_URL, Web, gateway_of
 from tests.web.people import (
+    ACTIVE,
+    FAILED,
     OWN_FORM,
+    PENDING,
     attempt_of,
     begin,
     browser,
@@ -32,12 +35,6 @@ from tests.web.people import (
     turned_away,
 )
 from tests.world import BROKER, Servers, new_world, until, write_broker
-
-ACTIVE, PENDING, FAILED = (
-    ConnectionStatus.ACTIVE,
-    ConnectionStatus.PENDING,
-    ConnectionStatus.FAILED,
-)
 
 
 async def test_a_user_connects_in_the_simple_mode(web: Web) -> None:

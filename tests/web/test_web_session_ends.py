@@ -8,7 +8,7 @@ import pytest
 from sqlmodel import select
 
 from domain.secret import Secret
-from domain.status import ConnectionStatus, StatusReason
+from domain.status import StatusReason
 from domain.words import WHY
 from gateway.confirming import Confirmations
 from gateway.sessions import Sessions
@@ -16,7 +16,10 @@ from storage.attempts import CODE_LIFE
 from storage.gateway_tables import ConnectSessionRow
 from tests.web.gateway import RETURN_URL, Web
 from tests.web.people import (
+    ACTIVE,
+    FAILED,
     OWN_FORM,
+    PENDING,
     attempt_of,
     begin,
     browser,
@@ -34,13 +37,6 @@ from tests.web.people import (
     turned_away,
 )
 from tests.world import BROKER, until
-
-ACTIVE, PENDING, FAILED = (
-    ConnectionStatus.ACTIVE,
-    ConnectionStatus.PENDING,
-    ConnectionStatus.FAILED,
-)
-
 
 # -- keys --------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from domain.view import Receipt
 from storage import attempts
 from storage.connections import locked
 from storage.database import now, run
+from tests.stored import Stored
 from tests.world import World, until
 
 
@@ -164,17 +165,7 @@ async def test_bug_a_code_destroyed_while_its_exchange_waited_was_called_a_broke
             living.perform(Authentication(living.resources).authenticate, request)
         )
 
-        async def waits_for_its_turn() -> bool:
-            async with living.database.transaction() as other:
-                found = await run(
-                    other,
-                    "SELECT 1 FROM pg_stat_activity"
-                    " WHERE datname = current_database() AND wait_event_type = 'Lock'",
-                    {},
-                )
-                return found.first() is not None
-
-        await until(waits_for_its_turn)
+        await Stored(living.database, living.vault, "").somebody_waits()
         async with living.database.transaction() as other:
             later = await now(other) + timedelta(minutes=2)
             await attempts.destroy_late_codes(other, later)

@@ -7,7 +7,7 @@ import pytest
 
 from domain.errors import Conflict, NeedsUser, NotFound
 from domain.status import ConnectionStatus
-from domain.view import Receipt
+from domain.view import ConnectionView, Receipt
 from tests.world import World, until
 from workflows.names import workflow_id
 
@@ -105,15 +105,20 @@ async def test_a_provider_that_cannot_revoke_is_said_so_in_the_receipt(living: W
     assert receipt.shredded
 
 
-async def test_an_answer_that_was_lost_leaves_an_uncertain_token_in_the_receipt(
-    living: World,
-) -> None:
+async def lost_rotation(living: World) -> ConnectionView:
+    """A connection whose rotated token never reached us, at a provider without grace: EXPIRED."""
     await living.behave(rotation="strict")
     view = await living.connected()
     await living.plant("token", "drop", when="after_acting", grant_type="refresh_token")
     with pytest.raises(NeedsUser):
         await living.connections.refresh(view.connection_id)
-    await living.becomes(view.connection_id, ConnectionStatus.EXPIRED)
+    return await living.becomes(view.connection_id, ConnectionStatus.EXPIRED)
+
+
+async def test_an_answer_that_was_lost_leaves_an_uncertain_token_in_the_receipt(
+    living: World,
+) -> None:
+    view = await lost_rotation(living)
     await living.connections.disconnect(view.connection_id)
     receipt = await living.connections.receipt(view.connection_id)
     fates = {token.token: token.result for token in receipt.tokens}
@@ -166,12 +171,7 @@ async def test_an_authorization_that_the_provider_refused_leaves_nothing_uncerta
 async def test_bug_a_lost_rotation_was_forgotten_when_the_user_authorized_anew(
     living: World,
 ) -> None:
-    await living.behave(rotation="strict")
-    view = await living.connected()
-    await living.plant("token", "drop", when="after_acting", grant_type="refresh_token")
-    with pytest.raises(NeedsUser):
-        await living.connections.refresh(view.connection_id)
-    await living.becomes(view.connection_id, ConnectionStatus.EXPIRED)
+    view = await lost_rotation(living)
     await living.connections.authorize(await living.received_again(view.connection_id))
     await living.connections.disconnect(view.connection_id)
     receipt = await living.connections.receipt(view.connection_id)
