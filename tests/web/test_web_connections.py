@@ -297,7 +297,10 @@ async def test_a_flood_of_messages_is_stopped_and_an_end_is_let_through(web: Web
     async def rename(connection_id: UUID) -> httpx.Response:
         return await web.app.patch(path_of(connection_id), json={"alias": "x"})
 
-    answers = await asyncio.gather(*(rename(view.connection_id) for _ in range(30)))
+    answers = []
+    for _ in range(3):  # Temporal lets ten updates wait at once for one workflow
+        answers += await asyncio.gather(*(rename(view.connection_id) for _ in range(10)))
+    assert len(answers) == 30
     assert {answer.status_code for answer in answers} == {200}
     refused = await rename(view.connection_id)
     problem_of(refused, 429, "too-many-requests")
