@@ -25,7 +25,6 @@ CONNECTIONS = 100
 async def test_connections_move_to_a_new_build_and_the_old_one_can_be_stopped(
     world: World, terminal: Terminal, namespace: str
 ) -> None:
-    """Case 47."""
     there = {"TEMPORAL_NAMESPACE": namespace}
     old, new = {**there, "MOORLINE_BUILD_ID": "build-1"}, {**there, "MOORLINE_BUILD_ID": "build-2"}
     elsewhere = await in_namespace(world, namespace)

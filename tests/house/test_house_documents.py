@@ -105,3 +105,15 @@ def test_links_between_documents_lead_somewhere() -> None:
         if not (document.parent / target).exists()
     ]
     assert broken == []
+
+
+def test_every_test_that_a_document_names_is_there() -> None:
+    named = {
+        (file, test)
+        for document in (ROOT / "docs").glob("*.md")
+        for file, test in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", document.read_text())
+    }
+    assert named
+    assert {
+        f"{file}::{test}" for file, test in named if f"def {test}(" not in (ROOT / file).read_text()
+    } == set()

@@ -90,6 +90,6 @@ def test_a_ui_origin_is_as_browsers_write_it(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_return_url_that_browsers_cannot_be_sent_to_is_refused(
     monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
-    """Case 39, where the operator writes them."""
+    """Here the operator writes them."""
     with pytest.raises(NotConfigured, match="MOORLINE_RETURN_URLS"):
         loaded(monkeypatch, "MOORLINE_RETURN_URLS", f"https://app.example/good {value}")

@@ -71,7 +71,7 @@ async def test_the_application_confirms_its_user_before_anything_is_exchanged(we
 
 
 async def test_a_victim_that_follows_an_attackers_link_connects_nothing(web: Web) -> None:
-    """Case 35: the application sees another user of its own come back than the one who began."""
+    """The application sees another user of its own come back than the one who began."""
     connection_id, link, session_id = await begin(web, return_url=RETURN_URL)
     async with browser() as victim:
         brought = await returned(web, victim, link)
@@ -118,7 +118,7 @@ async def test_an_unconfirmed_code_is_destroyed_after_its_minute(web: Web) -> No
 
 @pytest.mark.parametrize("return_url", [None, RETURN_URL])
 async def test_twenty_callbacks_at_once_make_one_exchange(web: Web, return_url: str | None) -> None:
-    """Case 31: a double click, a prefetch, a reload; all end on the same page."""
+    """A double click, a prefetch, a reload; all end on the same page."""
     connection_id, link, session_id = await begin(web, return_url=return_url)
     async with browser() as person:
         back = await web.world.sandbox.authorize(await go_on(person, link))
@@ -138,7 +138,7 @@ async def test_twenty_callbacks_at_once_make_one_exchange(web: Web, return_url: 
 
 
 async def test_another_browser_cannot_bring_the_answer(web: Web) -> None:
-    """Case 34: no cookie, or another's; refused, recorded, and nothing is used up."""
+    """No cookie, or another's; refused, recorded, and nothing is used up."""
     connection_id, link, _ = await begin(web)
     _, other_link, _ = await begin(web)
     async with browser() as person, browser() as stranger:
@@ -186,7 +186,6 @@ async def test_looking_at_a_link_or_a_callback_uses_nothing_up(web: Web) -> None
 
 
 async def test_a_user_who_declines_is_told_and_the_connection_has_failed(web: Web) -> None:
-    """Case 38."""
     connection_id, link, _ = await begin(web)
     async with browser() as person:
         url = await go_on(person, link)
@@ -208,7 +207,7 @@ async def test_after_declining_the_application_is_returned_to_without_a_proof(we
 
 
 async def test_states_that_are_not_ours_are_refused_on_a_constant_page(web: Web) -> None:
-    """Cases 33 and 37: replayed, unknown, tampered, missing, too long; issuer wrong or absent."""
+    """Replayed, unknown, tampered, missing, too long; issuer wrong or absent."""
     _, link, _ = await begin(web)
     async with browser() as person:
         back = await web.world.sandbox.authorize(await go_on(person, link))
@@ -239,7 +238,7 @@ async def test_states_that_are_not_ours_are_refused_on_a_constant_page(web: Web)
 async def test_the_code_of_one_provider_never_reaches_another(
     servers: Servers, tmp_path: Path
 ) -> None:
-    """Case 36: what comes back to another provider's address is a mix-up, and aborted."""
+    """What comes back to another provider's address is a mix-up, and aborted."""
     async with new_world(servers, tmp_path) as world, gateway_of(world) as web:
         _, link, _ = await begin(web)
         async with browser() as person:
@@ -271,7 +270,7 @@ async def test_the_code_of_one_provider_never_reaches_another(
 async def test_a_return_url_must_be_one_of_those_allowed(
     web_without_worker: Web, return_url: str
 ) -> None:
-    """Case 39: refused before anything is begun, also for another authorization."""
+    """Refused before anything is begun, also for another authorization."""
     web = web_without_worker
     asked = {"provider": web.world.slug, "user_id": str(uuid4()), "return_url": return_url}
     answer = await web.app.post("/v1/connections", json=asked)
@@ -280,7 +279,7 @@ async def test_a_return_url_must_be_one_of_those_allowed(
 
 
 async def test_a_stolen_code_under_our_state_brings_nothing(web: Web) -> None:
-    """Case 40: the provider compares the verifier, and refuses."""
+    """The provider compares the verifier, and refuses."""
     connection_id, link, _ = await begin(web)
     stolen = await web.world.connections.connect(web.world.slug, web.world.user_id)
     theirs = parse_qs(urlsplit(await web.world.consent(stolen)).query)["code"][0]

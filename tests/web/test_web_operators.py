@@ -127,13 +127,13 @@ async def test_an_operator_decodes_with_a_token_of_the_identity_provider(ground:
 async def test_a_token_that_says_anything_else_is_turned_away(
     ground: Ground, changes: dict[str, Any]
 ) -> None:
-    """Case 58: expired, of another issuer, for another audience, of nobody who is an operator."""
+    """Expired, of another issuer, for another audience, of nobody who is an operator."""
     status, _ = await decode(ground, ground.issuer.token(**changes))
     assert status == 401
 
 
 async def test_a_token_that_is_not_signed_by_the_issuer_is_turned_away(ground: Ground) -> None:
-    """Case 58: unsigned, by another key, or by the public key taken for a shared secret."""
+    """Unsigned, by another key, or by the public key taken for a shared secret."""
     issuer = ground.issuer
     public = issuer.key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     good = issuer.token()

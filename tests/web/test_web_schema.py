@@ -103,7 +103,7 @@ def named(part: Any, schemas: dict[str, Any]) -> Iterator[str]:
 
 
 async def test_a_caller_can_name_no_address_that_we_would_call(web_without_worker: Web) -> None:
-    """Case 57: no request has a field for an address but the one that browsers are sent back to.
+    """No request has a field for an address but the one that browsers are sent back to.
 
     Which providers there are, and where, is the operator's configuration.
     """
