@@ -400,13 +400,17 @@ async def connect_temporal(servers: Servers, codec: EncryptionCodec | None) -> C
     )
 
 
-async def register(sandbox: Remote, client_id: str, **behaviour: JsonValue) -> None:
+async def register(
+    sandbox: Remote, client_id: str, *redirect_uris: str, **behaviour: JsonValue
+) -> None:
+    """An app at the provider; its users are sent back to loopback addresses, and to these."""
     registration = Registration.model_validate(
         {
             "secret": f"mlcanary-secret-{client_id}",
             "redirect_uris": [
                 "http://127.0.0.1/callback",
                 f"http://127.0.0.1/callback/{client_id}",
+                *redirect_uris,
             ],
             "behaviour": behaviour,
         }

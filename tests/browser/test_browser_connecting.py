@@ -5,12 +5,14 @@ from pathlib import Path
 from playwright.async_api import Browser, Page, Route, expect
 
 from domain.status import ConnectionStatus
+from moorline.stack.ports import free_ports
 from storage import connect_sessions
 from storage.database import now
 from tests.browser.conftest import pictured
+from tests.browser.tls import ending_tls
 from tests.web.gateway import RETURN_URL, Web, gateway_of
 from tests.web.people import begin
-from tests.world import BROKER, Servers, new_world, write_broker
+from tests.world import BROKER, Servers, World, new_world, register, write_broker
 
 
 async def log_in(page: Page) -> None:
@@ -126,3 +128,30 @@ async def test_another_browser_is_turned_away(web: Web, phone: Page, chromium: B
     await other.get_by_role("button", name="Continue").click()
     await expect(other.get_by_text("another browser")).to_be_visible()
     await other.close()
+
+
+async def test_behind_https_the_cookie_is_bound_to_this_very_host(
+    world: World, chromium: Browser, tmp_path: Path
+) -> None:
+    behind, before = free_ports(2)
+    public_url = f"https://127.0.0.1:{before}"
+    await register(world.servers.sandbox, world.slug, f"{public_url}/callback/{world.slug}")
+    async with (
+        ending_tls(tmp_path, before, behind),
+        gateway_of(world, port=behind, public_url=public_url) as web,
+    ):
+        _, link, session_id = await begin(web)
+        context = await chromium.new_context(ignore_https_errors=True, java_script_enabled=False)
+        page = await context.new_page()
+        await on_to_the_provider(page, link)
+        await page.get_by_role("button", name="Allow").click()
+        await expect(page.get_by_role("heading")).to_have_text("Sandbox is connected")
+        assert page.url == f"{public_url}/connected/{session_id}"
+        (cookie,) = [
+            each for each in await context.cookies() if "moorline" in str(each.get("name"))
+        ]
+        assert cookie.get("name") == f"__Host-moorline-{session_id.hex}"
+        assert cookie.get("secure")
+        assert cookie.get("httpOnly")
+        assert cookie.get("path") == "/"
+        await context.close()

@@ -47,15 +47,19 @@ async def gateway_of(
     *,
     working: bool = True,
     port: int | None = None,
+    public_url: str | None = None,
     ui: str = UI,
     return_url: str = RETURN_URL,
     identity_provider: IdentityProvider | None = None,
 ) -> AsyncIterator[Web]:
-    """The gateway of a world, on a free port; with a worker that knows where it is."""
+    """The gateway of a world, on a free port; with a worker that knows where it is.
+
+    ``public_url``: where browsers find it, if something stands before it.
+    """
     port = port or free_ports(1)[0]
-    public_url = f"http://127.0.0.1:{port}"
+    address = f"http://127.0.0.1:{port}"
     options = Options(
-        public_url=public_url,
+        public_url=public_url or address,
         application="A Test",
         return_urls=frozenset({return_url}),
         ui_origins=frozenset({ui}),
@@ -75,7 +79,7 @@ async def gateway_of(
                 key = await new_key(world, role)
                 headers["Authorization"] = f"Bearer {key.reveal()}"
             client = httpx.AsyncClient(
-                base_url=public_url, headers=headers, trust_env=False, timeout=60
+                base_url=address, headers=headers, trust_env=False, timeout=60
             )
             clients.append(await stack.enter_async_context(client))
         yield Web(world, options, *clients)
