@@ -14,8 +14,9 @@ demo: $(STAMP)
 dev: $(STAMP)
 	@exec $(BIN)/moorline dev
 
+# Two at a time, each with servers of its own: most tests wait for something most of the time.
 test: $(STAMP)
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist worksteal
 
 year: $(STAMP)
 	$(BIN)/pytest -m year
