@@ -1,9 +1,7 @@
 """The points at which processes are killed, and what must have become of the connection then.
 
 A table to be read: operation, point, place, fate at a provider with a grace window, and at one
-without. The numbers are those of the catalogue of faults: 1 and 2 killed after the provider has
-rotated, 3 the same while the database is away, 9 disconnected in mid-refresh, 32 killed in the
-exchange of a code, 50 in rewrapping.
+without.
 """
 
 from dataclasses import dataclass
@@ -51,7 +49,6 @@ class Point:
     place: Place
     with_grace: Fate
     without_grace: Fate
-    cases: tuple[int, ...] = ()
 
     @property
     def title(self) -> str:
@@ -65,10 +62,9 @@ def _point(
     place: str,
     with_grace: Fate,
     without_grace: Fate | None = None,
-    *cases: int,
 ) -> Point:
     fates = with_grace, without_grace or with_grace
-    return Point(operation, name, Place.parse(place), *fates, cases)
+    return Point(operation, name, Place.parse(place), *fates)
 
 
 _F = Fate
@@ -86,20 +82,20 @@ _REFRESH = (
     ("claim committed", "after storage.claims:take", _F.SENT_ONCE),
     ("secret opened", "before activities.exchanges:Exchange.present", _F.SENT_ONCE),
     ("before the request", "before providers.transport:post_form", _F.SENT_ONCE),
-    ("request sent", f"before {_RECEIVING}", _F.FOUND, _F.LOST, 1, 2),
-    ("answer begun", "before providers.transport:_read", _F.FOUND, _F.LOST, 1, 2),
-    ("answer read", _READ, _F.FOUND, _F.LOST, 1, 2),
-    ("tokens understood", "after providers.oauth2:OAuth2.refresh", _F.FOUND, _F.LOST, 1, 2),
-    ("sealed", _SEALED, _F.FOUND, _F.LOST, 1, 2),
-    ("row replaced", "after storage.credentials:replace", _F.FOUND, _F.LOST, 1, 2),
-    ("before COMMIT", _STORED, _F.FOUND, _F.LOST, 1, 2),
+    ("request sent", f"before {_RECEIVING}", _F.FOUND, _F.LOST),
+    ("answer begun", "before providers.transport:_read", _F.FOUND, _F.LOST),
+    ("answer read", _READ, _F.FOUND, _F.LOST),
+    ("tokens understood", "after providers.oauth2:OAuth2.refresh", _F.FOUND, _F.LOST),
+    ("sealed", _SEALED, _F.FOUND, _F.LOST),
+    ("row replaced", "after storage.credentials:replace", _F.FOUND, _F.LOST),
+    ("before COMMIT", _STORED, _F.FOUND, _F.LOST),
     ("committed", _COMMITTED, _F.KEPT),
     ("before completion", _REFRESHED, _F.KEPT),
 )
 _OUTAGE = (
-    ("commit tried again", "before activities.exchanges:commit #2", _F.FOUND, _F.LOST, 3),
-    ("commit given up", "after activities.exchanges:commit_patiently", _F.FOUND, _F.LOST, 3),
-    ("before Temporal has it", _REFRESHED, _F.FOUND, _F.LOST, 3),
+    ("commit tried again", "before activities.exchanges:commit #2", _F.FOUND, _F.LOST),
+    ("commit given up", "after activities.exchanges:commit_patiently", _F.FOUND, _F.LOST),
+    ("before Temporal has it", _REFRESHED, _F.FOUND, _F.LOST),
 )
 _STORE = (
     ("asked for", "before activities.store_credentials:CredentialStore.store_credentials"),
@@ -161,14 +157,14 @@ _REWRAP = (
 _O = Operation
 
 POINTS: tuple[Point, ...] = (
-    *(_point(_O.STORE, *each, _F.KEPT, None, 3) for each in _STORE),
-    *(_point(_O.AUTHORIZE, *each, None, 32) for each in _AUTHORIZE),
+    *(_point(_O.STORE, *each, _F.KEPT) for each in _STORE),
+    *(_point(_O.AUTHORIZE, *each) for each in _AUTHORIZE),
     *(_point(_O.DISCONNECT, *each, _F.ENDED) for each in _DISCONNECT),
     *(_point(_O.REVOKE, *each, _F.REVOKED) for each in _REVOKE),
     *(_point(_O.OUTAGE, *each) for each in _OUTAGE),
-    *(_point(_O.END_IN_REFRESH, *each, None, 9) for each in _END_IN_REFRESH),
+    *(_point(_O.END_IN_REFRESH, *each) for each in _END_IN_REFRESH),
     *(_point(_O.REFRESH, *each) for each in _REFRESH),
     *(_point(_O.SYNC, *each, _F.READ) for each in _SYNC),
-    *(_point(_O.REWRAP, *each, _F.REWRAPPED, None, 50) for each in _REWRAP),
+    *(_point(_O.REWRAP, *each, _F.REWRAPPED) for each in _REWRAP),
 )
 """Those that take longest come first."""

@@ -34,7 +34,7 @@ AT_ONCE = 10
 GRACE_S = 60
 MORE = 1_000
 """So many transactions are more than a page, or two."""
-HEADINGS = ("POINT", "GRACE", "CASES", "EXPECTED", "ACTUAL", "SECONDS")
+HEADINGS = ("POINT", "GRACE", "EXPECTED", "ACTUAL", "SECONDS")
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,8 @@ class Result:
         point, actual = self.trial.point, "as expected" if self.good else self.actual
         if self.broken:
             actual = "; ".join([self.actual, *self.broken])
-        cases = ", ".join(map(str, point.cases))
         grace = "yes" if self.trial.grace else "no"
-        return (point.title, grace, cases, self.trial.expected, actual, f"{self.seconds:.0f}")
+        return (point.title, grace, self.trial.expected, actual, f"{self.seconds:.0f}")
 
 
 def trials_of(points: Sequence[Point]) -> list[Trial]:
