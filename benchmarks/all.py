@@ -10,6 +10,7 @@ from benchmarks.leasing import leases
 from benchmarks.leasing_over_http import leases_over_http
 from benchmarks.memory import idle_memory
 from benchmarks.reading import synced_rows
+from benchmarks.recovering import recoveries
 from benchmarks.refreshing import refresh_cycles
 from benchmarks.revoking import revocations
 from benchmarks.serving import server_tuning
@@ -21,11 +22,12 @@ ALL: Final[dict[str, Benchmark]] = {
     "costs": cycle_costs,
     "renewal": renewal_costs,
     "revoke": revocations,
+    "recovery": recoveries,
     "leases": leases,
     "http": leases_over_http,
     "rows": synced_rows,
     "memory": idle_memory,
     "server": server_tuning,
 }
-ONCE: Final = frozenset({"renewal"})
+ONCE: Final = frozenset({"renewal", "recovery"})
 """Measured at the first size alone: how many others there are changes nothing."""

@@ -1,4 +1,4 @@
-"""The least that could be compared: workflows of a timer, a no-op activity, a signal."""
+"""The least that could be compared: a timer, an activity, a signal, a call that is held up."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,12 +7,14 @@ from datetime import timedelta
 from uuid import uuid4
 
 from temporalio import activity, workflow
+from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.policies import CALL, HEARTBEAT_EVERY, HEARTBEAT_TIMEOUT
 from benchmarks.abreast import abreast
-from moorline.assembly import PASSED_THROUGH
+from moorline.assembly import PASSED_THROUGH, STICKY
 from workflows.renewal import LONG_HISTORY
 
 SHORTEST_S = 0.01
@@ -59,6 +61,29 @@ class Wait:
         self._told = True
 
 
+@activity.defn
+async def held() -> None:
+    """The first time: a call that is never answered. Tried again: it is, at once."""
+    while activity.info().attempt == 1:
+        activity.heartbeat()
+        await asyncio.sleep(HEARTBEAT_EVERY.total_seconds())
+
+
+@workflow.defn
+class Hold:
+    """One activity, watched by heartbeats as our calls are."""
+
+    @workflow.run
+    async def run(self) -> None:
+        """Until it is answered."""
+        await workflow.execute_activity(
+            held,
+            start_to_close_timeout=timedelta(seconds=60),
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=CALL["retry_policy"],
+        )
+
+
 @asynccontextmanager
 async def cycling(client: Client, queue: str, count: int) -> AsyncIterator[None]:
     """So many workflows make cycles, as fast as they can."""
@@ -89,6 +114,25 @@ async def start_waiting(client: Client, queue: str, count: int) -> list[Workflow
     return await abreast(one, range(count))
 
 
+async def start_holding(client: Client, queue: str, count: int) -> list[WorkflowHandle[Hold, None]]:
+    """So many workflows whose call is under way."""
+
+    async def one(_: int) -> WorkflowHandle[Hold, None]:
+        handle = await client.start_workflow(Hold.run, id=f"hold-{uuid4()}", task_queue=queue)
+        while not await _calls(handle):
+            await asyncio.sleep(0.05)
+        return handle
+
+    return await abreast(one, range(count))
+
+
+async def _calls(handle: WorkflowHandle[Hold, None]) -> bool:
+    pending = (await handle.describe()).raw_description.pending_activities
+    return any(
+        each.state == PendingActivityState.PENDING_ACTIVITY_STATE_STARTED for each in pending
+    )
+
+
 _TAKEN_UP = 4
 """Events of a workflow that has been taken up by a worker, and waits."""
 
@@ -101,8 +145,9 @@ def new_worker(client: Client, queue: str) -> Worker:
     return Worker(
         client,
         task_queue=queue,
-        workflows=[Cycle, Wait],
-        activities=[nothing],
+        workflows=[Cycle, Wait, Hold],
+        activities=[nothing, held],
         workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
+        sticky_queue_schedule_to_start_timeout=STICKY,
         max_cached_workflows=2000,
     )

@@ -34,14 +34,15 @@ from providers.transport import new_http_client
 from storage.database import Database
 
 SECRET = "mlcanary-secret-benchmarks"
-SHORT, LONG, DATA = "bench-short", "bench-long", "bench-data"
+SHORT, LONG, DATA, GRACE = "bench-short", "bench-long", "bench-data", "bench-grace"
 DAY = timedelta(days=1)
 APPS = {
     SHORT: Behaviour(access_ttl_s=2),
     LONG: Behaviour(access_ttl_s=DAY.total_seconds()),
     DATA: Behaviour(access_ttl_s=DAY.total_seconds()),
+    GRACE: Behaviour(access_ttl_s=DAY.total_seconds(), rotation="grace", grace_s=3600),
 }
-"""Tokens of seconds, of a day, and of a day with data to be read."""
+"""Tokens of seconds, of a day, with data to be read, with a window of grace."""
 
 
 @dataclass
