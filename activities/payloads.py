@@ -167,6 +167,10 @@ class EndConnection(OfConnection):
     """Note that the end has been asked for: from then on no lease, claim or sync."""
 
 
+class VoidAuthorizations(OfConnection):
+    """Its user has revoked: what was begun before connects nothing any more."""
+
+
 class RevokeAtProvider(OfConnection):
     """Revoke every token held, the newest first; they should be of this ``generation``."""
 

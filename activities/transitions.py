@@ -16,13 +16,14 @@ from activities.payloads import (
     PersistTransition,
     RenameConnection,
     Shown,
+    VoidAuthorizations,
 )
 from activities.resources import Resources, cause
 from domain.events import ConnectionExpiring, ProviderDisconnectionFailed
 from domain.outcomes import Revocation
-from domain.status import ConnectionStatus
+from domain.status import ConnectionStatus, StatusReason
 from domain.view import Receipt
-from storage import connections, credentials, events, views
+from storage import connect_sessions, connections, credentials, events, views
 from storage.shredding import shred
 from storage.tables import ConnectionRow
 
@@ -76,6 +77,15 @@ class Transitions:
             await connections.end(session, row, at=at, cause=cause())
             held = await credentials.holds_secrets(session, row.id)
             return Ended(view=(await _shown(session, row)).view, holds_secrets=held)
+
+    @activity.defn
+    async def void_authorizations(self, request: VoidAuthorizations) -> Shown:
+        """Void what was begun, where no status changes and hence nothing else does it."""
+        async with self._resources.database.transaction() as session:
+            row = await connections.locked(session, request.connection_id)
+            at = await self._resources.clock.now(session)
+            await connect_sessions.void(session, row.id, StatusReason.USER_REVOKED, at)
+            return await _shown(session, row)
 
     @activity.defn
     async def rename_connection(self, request: RenameConnection) -> Shown:

@@ -258,6 +258,7 @@ def activities_of(resources: Resources) -> Sequence[Callable[..., Any]]:
         Transitions(resources).end_connection,
         Transitions(resources).persist_transition,
         Transitions(resources).rename_connection,
+        Transitions(resources).void_authorizations,
         Verification(resources).verify_api_key,
     ]
 

@@ -182,6 +182,9 @@ class ConnectionWorkflow(Answers):
             await self._become(Change(ConnectionStatus.REVOKED, StatusReason.USER_REVOKED))
         elif self.life.status is ConnectionStatus.PENDING:
             await self._become(Change(ConnectionStatus.FAILED, StatusReason.USER_REVOKED))
+        else:
+            view = await deeds.void_authorizations(self.life.view.connection_id)
+            self.life.show(attempt=view.attempt)
 
     async def _begin_end(self, reason: StatusReason) -> None:
         if self.life.ending is not None:

@@ -39,6 +39,7 @@ from activities.payloads import (
     SyncData,
     Synced,
     VerifyApiKey,
+    VoidAuthorizations,
 )
 from activities.policies import ASK, CALL, STORE, SYNC
 from activities.refresh import Refresh
@@ -216,6 +217,15 @@ async def end(connection_id: UUID) -> Ended:
     """Store that the end has been asked for, and learn what is held."""
     request = EndConnection(connection_id=connection_id)
     return await workflow.execute_activity_method(Transitions.end_connection, request, **STORE)
+
+
+async def void_authorizations(connection_id: UUID) -> ConnectionView:
+    """Have what was begun for its user connect nothing."""
+    request = VoidAuthorizations(connection_id=connection_id)
+    shown = await workflow.execute_activity_method(
+        Transitions.void_authorizations, request, **STORE
+    )
+    return shown.view
 
 
 async def announce_expiry(

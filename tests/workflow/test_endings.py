@@ -9,6 +9,7 @@ from domain.errors import Conflict, NeedsUser, NotFound
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView, Receipt
 from tests.world import World, until
+from workflows.connection import ConnectionWorkflow
 from workflows.names import workflow_id
 
 
@@ -213,6 +214,26 @@ async def test_a_link_that_was_begun_before_a_revoke_is_void_after_it(living: Wo
     with pytest.raises(Conflict, match="begin anew"):
         await living.connections.receive_redirect(back)
     assert await living.log() == []
+
+
+async def test_a_revoke_by_signal_alone_voids_links_also_where_no_status_changes(
+    living: World,
+) -> None:
+    view = await living.connected()
+    await living.connections.revoke(view.connection_id)
+    await until(lambda: receipt_of(living, view.connection_id))
+    begun = await living.connections.begin_authorization(view.connection_id)
+    back = await living.sandbox.authorize(await living.connections.provider_url(begun.attempt_id))
+    handle = living.temporal.get_workflow_handle(workflow_id(view.connection_id))
+    await handle.signal("revoke")
+
+    async def is_void() -> bool:
+        attempt = (await handle.query(ConnectionWorkflow.view)).attempt
+        return attempt is not None and attempt.reason == "user_revoked"
+
+    await until(is_void)
+    with pytest.raises(Conflict, match="begin anew"):
+        await living.connections.receive_redirect(back)
 
 
 async def test_an_authorization_that_finishes_after_a_revoke_does_not_bring_it_to_life(
