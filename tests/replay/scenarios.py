@@ -141,6 +141,25 @@ async def revoked_while_authorizing(world: World) -> UUID:
     return begun.connection_id
 
 
+async def revoked_while_authorizing_again(world: World) -> UUID:
+    """Revoked, begun anew, and revoked before the user has finished."""
+    view = await world.connected()
+    connection_id = view.connection_id
+    await world.connections.revoke(connection_id)
+    begun = await world.connections.begin_authorization(connection_id)
+    await world.temporal.get_workflow_handle(workflow_id(connection_id)).signal("revoke")
+
+    async def void() -> bool:
+        attempt = (await world.connections.view(connection_id)).attempt
+        assert attempt is not None
+        assert attempt.attempt_id == begun.attempt_id
+        return attempt.status == "failed"
+
+    await until(void)
+    await authorize_again(world, connection_id)
+    return connection_id
+
+
 async def tokens_kept_by_temporal(world: World) -> UUID:
     """The database is away when the answer comes: the second sink."""
     view = await world.connected()
@@ -212,6 +231,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     revocation_takes_three_tries,
     continued_as_new,
     revoked_while_authorizing,
+    revoked_while_authorizing_again,
     tokens_kept_by_temporal,
     key_deleted_and_replaced,
     refused,
