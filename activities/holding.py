@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from typing import Final, TypeVar
+from functools import wraps
+from typing import Any, Final, ParamSpec, TypeVar
 from uuid import UUID
 
 from temporalio import activity
@@ -15,6 +16,7 @@ from domain.errors import Unreachable
 from storage.claims import LEASE, RENEW_EVERY, Claim, NotClaimed, Purpose, renew, take
 from storage.database import Database
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 POLL_S: Final = 0.25
@@ -88,6 +90,19 @@ async def heartbeats() -> AsyncIterator[None]:
     """Tell the server that this activity lives, for as long as the block runs."""
     async with _running("heartbeat", _beat()):
         yield
+
+
+def beating(
+    work: Callable[P, Coroutine[Any, Any, T]],
+) -> Callable[P, Coroutine[Any, Any, T]]:
+    """An activity that tells the server that it lives, until it is done."""
+
+    @wraps(work)
+    async def beat(*args: P.args, **kwargs: P.kwargs) -> T:
+        async with heartbeats():
+            return await work(*args, **kwargs)
+
+    return beat
 
 
 async def to_the_end(work: Coroutine[object, object, T]) -> T:
