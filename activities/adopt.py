@@ -11,6 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 
 from activities.exchanges import standing_of
+from activities.holding import beating
 from activities.payloads import Adopt, Adopted
 from activities.resources import Resources
 from domain.connection import is_valid_alias, is_valid_slug
@@ -31,6 +32,7 @@ class Adoption:
         self._resources = resources
 
     @activity.defn
+    @beating
     async def adopt_connection(self, request: Adopt) -> Adopted:
         """The connection this workflow is to live, or why there is none for it."""
         if refusal := self._refusal(request):

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 from temporalio import activity
 from uuid6 import uuid7
 
+from activities.holding import beating
 from activities.payloads import BeginAuthorization, Begun
 from activities.resources import Resources, cause
 from domain.events import ProviderConnectionAttempted
@@ -27,6 +28,7 @@ class Authorizations:
         self._resources = resources
 
     @activity.defn
+    @beating
     async def begin_authorization(self, request: BeginAuthorization) -> Begun:
         """Store a new attempt; retried, it answers with the same one.
 

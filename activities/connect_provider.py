@@ -12,6 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 
 from activities.adopt import adopted, born_as
+from activities.holding import beating
 from activities.payloads import Adopted, ConnectWithCredentials
 from activities.resources import Resources, cause
 from domain.commands import ConnectProviderError, check_connect
@@ -48,6 +49,7 @@ class Connecting:
         self._resources = resources
 
     @activity.defn
+    @beating
     async def connect_provider(self, request: ConnectWithCredentials) -> Adopted:
         """Carry out the command, or say why it is refused.
 

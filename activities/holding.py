@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from typing import Final, TypeVar
+from functools import wraps
+from typing import Final, TypeVar, cast
 from uuid import UUID
 
 from temporalio import activity
@@ -16,6 +17,7 @@ from storage.claims import LEASE, RENEW_EVERY, Claim, NotClaimed, Purpose, renew
 from storage.database import Database
 
 T = TypeVar("T")
+WorkT = TypeVar("WorkT", bound=Callable[..., Coroutine[object, object, object]])
 
 POLL_S: Final = 0.25
 # Counts while the machine sleeps, where the system has such a clock.
@@ -88,6 +90,17 @@ async def heartbeats() -> AsyncIterator[None]:
     """Tell the server that this activity lives, for as long as the block runs."""
     async with _running("heartbeat", _beat()):
         yield
+
+
+def beating(work: WorkT) -> WorkT:
+    """An activity that tells the server that it lives, until it is done."""
+
+    @wraps(work)
+    async def beat(*args: object, **kwargs: object) -> object:
+        async with heartbeats():
+            return await work(*args, **kwargs)
+
+    return cast("WorkT", beat)
 
 
 async def to_the_end(work: Coroutine[object, object, T]) -> T:

@@ -40,8 +40,11 @@ class Options(TypedDict, total=False):
 
 STORE: Options = {
     # One short transaction that the life cannot go on without. Whatever is wrong only delays: it is
-    # tried for ever, and shown as a pending activity.
+    # tried for ever, and shown as a pending activity. One whose worker was killed is begun again as
+    # soon as the heartbeats have stopped; one that hangs may take its time: the database gives up
+    # before.
     "start_to_close_timeout": timedelta(seconds=30),
+    "heartbeat_timeout": HEARTBEAT_TIMEOUT,
     "retry_policy": RetryPolicy(
         initial_interval=timedelta(milliseconds=500), maximum_interval=timedelta(seconds=30)
     ),

@@ -2,6 +2,7 @@
 
 from temporalio import activity
 
+from activities.holding import beating
 from activities.payloads import Shown, ShredCredentials
 from activities.resources import Resources, cause
 from storage import connections, views
@@ -15,6 +16,7 @@ class Shredding:
         self._resources = resources
 
     @activity.defn
+    @beating
     async def shred_credentials(self, request: ShredCredentials) -> Shown:
         """Destroy the data key and everything it sealed; done before, it is done still."""
         async with self._resources.database.transaction() as session:

@@ -7,6 +7,7 @@ away, and the workflow neither refreshes nor continues as new before this has an
 from temporalio import activity
 
 from activities.exchanges import commit, current_standing
+from activities.holding import beating
 from activities.payloads import StoreCredentials, Stored
 from activities.resources import Resources
 from storage.credentials import Committed, reason_lost
@@ -19,6 +20,7 @@ class CredentialStore:
         self._resources = resources
 
     @activity.defn
+    @beating
     async def store_credentials(self, request: StoreCredentials) -> Stored:
         """Commit an envelope: as the next generation, or as an orphan if it comes too late.
 

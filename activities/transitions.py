@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 
+from activities.holding import beating
 from activities.payloads import (
     AnnounceExpiry,
     EndConnection,
@@ -35,6 +36,7 @@ class Transitions:
         self._resources = resources
 
     @activity.defn
+    @beating
     async def persist_transition(self, request: PersistTransition) -> Shown:
         """Change the status.
 
@@ -54,6 +56,7 @@ class Transitions:
             return await _shown(session, row)
 
     @activity.defn
+    @beating
     async def announce_expiry(self, request: AnnounceExpiry) -> None:
         """Record that a known end is near, unless the connection has left ACTIVE meanwhile."""
         async with self._resources.database.transaction() as session:
@@ -69,6 +72,7 @@ class Transitions:
                 await events.append(session, row, event, cause())
 
     @activity.defn
+    @beating
     async def end_connection(self, request: EndConnection) -> Ended:
         """Note that the end has been asked for: from the commit on no lease, claim or sync."""
         async with self._resources.database.transaction() as session:
@@ -79,6 +83,7 @@ class Transitions:
             return Ended(view=(await _shown(session, row)).view, holds_secrets=held)
 
     @activity.defn
+    @beating
     async def void_authorizations(self, request: VoidAuthorizations) -> Shown:
         """Void what was begun, where no status changes and hence nothing else does it."""
         async with self._resources.database.transaction() as session:
@@ -88,6 +93,7 @@ class Transitions:
             return await _shown(session, row)
 
     @activity.defn
+    @beating
     async def rename_connection(self, request: RenameConnection) -> Shown:
         """Change the user's own name for the connection."""
         async with self._resources.database.transaction() as session:

@@ -15,6 +15,7 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
+from campaign import clocks
 from campaign.clients import connected
 from campaign.diary import Diary
 from campaign.gathering import gather
@@ -30,7 +31,6 @@ from moorline.cli.pictures import table
 
 FOLDER: Final = Path(".moorline/campaign")
 WIDE: Final = 160
-NO_CLOCKS: Final = "Clocks are not shifted: that takes faketime, which is no dependency of ours."
 
 
 def main(
@@ -48,7 +48,9 @@ def main(
     warnings.simplefilter("ignore")
     state = folder / f"seed-{seed}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     state.mkdir(parents=True, mode=0o700)
-    typer.echo(f"Plan, what happened and logs: {state}\n{NO_CLOCKS}", err=True)
+    typer.echo(f"Plan, what happened and logs: {state}", err=True)
+    if clocks.library() is None:
+        typer.echo(f"Left out: {clocks.LEFT_OUT}", err=True)
     try:
         report = asyncio.run(_campaign(seed, minutes, connections, within, state))
     except (asyncio.CancelledError, KeyboardInterrupt):
@@ -84,6 +86,7 @@ async def _campaign(
             nemesis = Nemesis(parts, diary, KeyRotation(parts, clients, diary))
             await _go_wrong(people, nemesis, plan, minutes * 60)
             diary.write("healing")
+            diary.healed_at = time.time()
             await parts.heal()
             await people.finish()
         finally:

@@ -1,6 +1,6 @@
 """Driving the exchange of an authorization code to its point."""
 
-from campaign.driving import ACTIVITY_LOST_S, Drive
+from campaign.driving import Drive
 from campaign.points import Fate
 from campaign.scene import Scene
 from client.authorizations import Received
@@ -10,8 +10,6 @@ from domain.status import ConnectionStatus
 
 class Authorizing(Drive):
     """A user has come back from the provider with a code."""
-
-    settles_within_s = ACTIVITY_LOST_S + 15.0
 
     def __init__(self) -> None:
         self._received: Received | None = None

@@ -16,19 +16,27 @@
 8. Everything has settled in the stated time.
 9. No caller sees anything but our own errors, and no stored secret fails to open.
 10. Nothing of an ended connection lives on at the provider, unless its receipt says so.
+11. No lease hands out a token that has ended, whatever the clocks of workers and gateway say.
+12. No token is refreshed earlier than its schedule says, unless somebody asked for it.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from itertools import pairwise
 from typing import Final
 
+from campaign.apps import BY_SLUG
 from campaign.evidence import Call, Claim, Evidence, Life
 from campaign.losses import is_excused
+from domain.schedule import refresh_after
 from storage.events import is_intact
 
 ON_ITS_WAY_S: Final = 15.0
 """How long after its claim a call may reach the provider: a lease, and what the link may add."""
+ASKED_WITHIN_S: Final = 150.0
+"""How long somebody who asked for a refresh may wait for it: as in ``operations``."""
 WAITING: Final = frozenset({"expired", "revoked"})
 USED_UP: Final = frozenset({"rotated_out", "previous_in_grace"})
 
@@ -199,6 +207,39 @@ def _nothing_lives_on(evidence: Evidence) -> Iterator[str]:
             yield f"{_named(life)}: {life.granted} grants live on"
 
 
+def _no_ended_token_is_leased(evidence: Evidence) -> Iterator[str]:
+    for life, ttl in _with_tokens(evidence):
+        stored = evidence.stored_of(life.connection_id)
+        ends = {claim.generation + 1: claim.claimed_at + ttl for claim in stored}
+        for lease in evidence.leases:
+            if lease.connection_id != life.connection_id:
+                continue
+            end = ends.get(lease.generation)
+            if end is None:
+                yield f"{_named(life)}: no token of generation {lease.generation} was stored"
+            elif lease.asked_at >= end:
+                yield f"{_named(life)}: a token was leased {lease.asked_at - end:.1f} s too late"
+
+
+def _no_early_refresh(evidence: Evidence) -> Iterator[str]:
+    for life, ttl in _with_tokens(evidence):
+        due = refresh_after(life.connection_id, timedelta(seconds=ttl)).total_seconds()
+        for before, claim in pairwise(evidence.stored_of(life.connection_id)):
+            early = claim.kind == "refresh" and claim.claimed_at < before.claimed_at + due
+            if not early or claim.claimed_at > evidence.healed_at:
+                continue
+            if not any(0 <= claim.claimed_at - at < ASKED_WITHIN_S for at in life.refreshes_asked):
+                gap = claim.claimed_at - before.claimed_at
+                yield f"{_named(life)}: refreshed after {gap:.1f} s instead of {due:.1f} s"
+
+
+def _with_tokens(evidence: Evidence) -> Iterator[tuple[Life, float]]:
+    """Each connection whose tokens end, and how long they live."""
+    for life in evidence.lives:
+        if ttl := BY_SLUG[life.slug].access_ttl_s:
+            yield life, ttl
+
+
 def _claim_of(call: Call, claims: Sequence[Claim]) -> Claim | None:
     """Under which claim a call was made: the newest one that was taken before it."""
     taken = [claim for claim in claims if claim.claimed_at <= call.started_at]
@@ -221,4 +262,6 @@ INVARIANTS: Final[Sequence[tuple[str, Check]]] = (
     ("everything has settled in time", _settled),
     ("no caller sees a surprise, every secret opens", _no_surprise),
     ("nothing of an ended connection lives on", _nothing_lives_on),
+    ("no token that has ended is leased", _no_ended_token_is_leased),
+    ("no token is refreshed early", _no_early_refresh),
 )

@@ -22,6 +22,8 @@ class Known:
     """When its disconnect was acknowledged."""
     end_asked: bool = False
     revoke_asked: bool = False
+    refreshes_asked: list[float] = field(default_factory=list)
+    """When somebody wanted a newer token, whatever was left of the one there was."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Leased:
 
     connection_id: UUID
     asked_at: float
+    generation: int = 0
+    """Of the token; 0: of none that ends."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,8 @@ class Diary:
     """Kinds of faults that were not done, because something else was being done to their part."""
     operations: Counter[tuple[str, str]] = field(default_factory=Counter)
     """(what was done, what came of it) -> how often."""
+    healed_at: float = float("inf")
+    """When the faults were over; from here on everything is refreshed by force."""
     surprises: list[str] = field(default_factory=list)
     """What no caller should ever see."""
 

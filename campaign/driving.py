@@ -14,10 +14,6 @@ from campaign.scene import READY, Scene
 from tests.cli.terminal import Running
 from tests.world import Servers
 
-ACTIVITY_LOST_S = 30
-"""After this long a short transaction whose worker has died is begun again; calls to a provider
-say that they live, and are begun again within seconds."""
-
 
 class Drive:
     """One operation; an object for each scene."""

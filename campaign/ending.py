@@ -3,7 +3,7 @@
 from sqlalchemy import func
 from sqlmodel import select
 
-from campaign.driving import ACTIVITY_LOST_S, Drive
+from campaign.driving import Drive
 from campaign.points import Fate
 from campaign.renewing import answer_held
 from campaign.scene import Scene
@@ -15,8 +15,6 @@ from storage.tables import DataKeyRow
 
 class Revoking(Drive):
     """The user takes access back, and the connection stays."""
-
-    settles_within_s = ACTIVITY_LOST_S + 15.0
 
     async def prepare(self, scene: Scene) -> None:
         """A connection that is ACTIVE and fresh."""

@@ -67,6 +67,8 @@ class Life:
     end_acked_at: float | None = None
     """When the campaign was told that it has been disconnected."""
     revoke_asked: bool = False
+    refreshes_asked: Sequence[float] = ()
+    """When somebody wanted a newer token, whatever was left of the one there was."""
     granted: int = 0
     """How many of its grants live on at the provider though it has ended."""
 
@@ -86,6 +88,8 @@ class Evidence:
     searched: int = 0
     """How many bytes were searched for one."""
     surprises: Sequence[str] = ()
+    healed_at: float = float("inf")
+    """When the faults were over; from here on everything is refreshed by force."""
 
     def calls_of(self, connection_id: UUID, endpoint: str = "token") -> list[Call]:
         """In the order in which they arrived."""
@@ -103,6 +107,12 @@ class Evidence:
             if claim.connection_id == connection_id and claim.kind == kind
         ]
         return sorted(found, key=lambda claim: claim.number)
+
+    def stored_of(self, connection_id: UUID) -> list[Claim]:
+        """Those under which a token was stored, in the order in which they were taken."""
+        claims = (c for c in self.claims if c.connection_id == connection_id)
+        stored = (claim for claim in claims if claim.outcome == "stored")
+        return sorted(stored, key=lambda claim: claim.number)
 
 
 def seconds(at: datetime | None) -> float | None:

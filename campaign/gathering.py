@@ -64,6 +64,7 @@ async def gather(parts: Parts, diary: Diary, settled: Settled) -> Evidence:
         leaks=leaks,
         searched=searched,
         surprises=diary.surprises,
+        healed_at=diary.healed_at,
     )
 
 
@@ -118,6 +119,7 @@ def _lives(
             refreshed=settled.unrefreshed.get(row.id),
             end_acked_at=ours.ended_at,
             revoke_asked=ours.revoke_asked,
+            refreshes_asked=ours.refreshes_asked,
             granted=0 if _excused(row) else granted.get(row.id, 0),
         )
 

@@ -1,7 +1,7 @@
 """What a campaign measures: recovery from a killed worker, and tokens kept fresh in time."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -73,14 +73,6 @@ def _tokens(
     connection_id: UUID, ttl: float, evidence: Evidence
 ) -> Iterator[tuple[float, float, float]]:
     """When each token was asked for, when it ended, and when the next one was stored."""
-    stored: Sequence[Claim] = sorted(
-        (
-            claim
-            for claim in evidence.claims
-            if claim.connection_id == connection_id and claim.outcome == "stored"
-        ),
-        key=lambda claim: claim.number,
-    )
-    for claim, following in pairwise(stored):
+    for claim, following in pairwise(evidence.stored_of(connection_id)):
         if following.kind == "refresh" and following.finished_at is not None:
             yield claim.claimed_at, claim.claimed_at + ttl, following.finished_at

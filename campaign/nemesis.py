@@ -4,13 +4,15 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from typing import Final, cast
 
 from pydantic import JsonValue
 
+from campaign.clocks import RIGHT
 from campaign.diary import Diary, Happened
 from campaign.parts import LINKS, WORKERS, Parts
-from campaign.plan import Fault
+from campaign.plan import SHIFT, Fault
 from campaign.proxy import PASS, Mode, ModeName
 from campaign.rotating import KeyRotation
 from providers.sandbox.target import EndpointName
@@ -38,6 +40,7 @@ class Nemesis:
             "kill between rotation and commit": self._kill_holding,
             "freeze": self._freeze,
             "rolling restart": self._restart,
+            SHIFT: self._shift,
             "provider": self._trouble,
             "rotate keys": self._rotate,
         }
@@ -51,7 +54,7 @@ class Nemesis:
                 faults.create_task(self._do(fault))
 
     async def _do(self, fault: Fault) -> None:
-        if fault.kind in NEEDS_PART and not await self._is_free(fault):
+        if not await self._can_be_done(fault):
             self._diary.left_out[fault.kind] += 1
             self._diary.write("fault is left out", **vars(fault))
             return
@@ -59,6 +62,11 @@ class Nemesis:
         began = time.time()
         killed_at = await self._deeds.get(fault.kind, self._damage)(fault)
         self._diary.happened(Happened(fault.kind, fault.target, began, time.time(), killed_at))
+
+    async def _can_be_done(self, fault: Fault) -> bool:
+        if fault.kind == SHIFT:
+            return fault.target in self._parts.clocks
+        return fault.kind not in NEEDS_PART or await self._is_free(fault)
 
     async def _is_free(self, fault: Fault) -> bool:
         """Whether its part is free, soon: on a slow machine faults must not pile up."""
@@ -120,6 +128,15 @@ class Nemesis:
         for worker in WORKERS:
             async with self._parts.holding(worker):
                 await self._parts.restart(worker)
+
+    async def _shift(self, fault: Fault) -> None:
+        clock, by = self._parts.clocks[fault.target], fault.detail["by"]
+        assert isinstance(by, int)
+        clock.shift(timedelta(seconds=by))
+        try:
+            await asyncio.sleep(fault.seconds)
+        finally:
+            clock.shift(RIGHT)
 
     async def _trouble(self, fault: Fault) -> None:
         detail = dict(fault.detail)

@@ -174,8 +174,8 @@ class People:
 
     async def _lease(self, known: Known) -> None:
         asked_at = time.time()
-        await self._clients.sdk.lease(known.connection_id, timedelta(seconds=2))
-        self._diary.leases.append(Leased(known.connection_id, asked_at))
+        taken = await self._clients.sdk.lease(known.connection_id, timedelta(seconds=2))
+        self._diary.leases.append(Leased(known.connection_id, asked_at, taken.generation))
 
     async def _lease_over_http(self, known: Known) -> None:
         asked_at = time.time()
@@ -189,12 +189,14 @@ class People:
             raise AssertionError(f"the gateway answered {answer.status_code}")
         if answer.status_code != 200:
             raise Refused(f"{answer.status_code}")
-        self._diary.leases.append(Leased(known.connection_id, asked_at))
+        generation = answer.json()["generation"]
+        self._diary.leases.append(Leased(known.connection_id, asked_at, generation))
 
     async def _sync(self, known: Known) -> None:
         await self._clients.sdk.sync_now(known.connection_id)
 
     async def _refresh(self, known: Known) -> None:
+        known.refreshes_asked.append(time.time())
         await self._clients.sdk.refresh(known.connection_id)
 
     async def _rename(self, known: Known) -> None:

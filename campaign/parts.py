@@ -17,6 +17,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from campaign.apps import register, write_entries
+from campaign.clocks import RIGHT, Clock
 from campaign.proxy import HOST, PASS, Proxy
 from moorline.settings import given
 from moorline.setup import set_up
@@ -31,6 +32,8 @@ from storage.keyring import new_key
 WORKERS: Final = ("worker-1", "worker-2")
 PARTS: Final = (*WORKERS, "gateway", "temporal", "postgres")
 """What may be killed and frozen. The provider is not: its log is the evidence."""
+SHIFTABLE: Final = (*WORKERS, "gateway")
+"""Whose clocks may be shifted. Not those of the servers: theirs are the ones that are believed."""
 LINKS: Final = {
     "worker-temporal": ("worker-1-temporal", "worker-2-temporal"),
     "worker-postgres": ("worker-1-postgres", "worker-2-postgres"),
@@ -50,6 +53,8 @@ class Parts:
     stack: Stack
     lines: Mapping[str, Proxy]
     sandbox: Remote
+    clocks: Mapping[str, Clock]
+    """Of the parts whose clocks can be shifted; of none, where that cannot be done."""
     client_environment: Mapping[str, str] = field(repr=False)
     """What a part is told that goes over the links of the clients."""
     restarts: Counter[str] = field(default_factory=Counter)
@@ -104,6 +109,8 @@ class Parts:
         """Every line passes, every part runs, and the provider is well."""
         for line in self.lines.values():
             await line.become(PASS)
+        for clock in self.clocks.values():
+            clock.shift(RIGHT)
         await self.sandbox.clear()
         for name in PARTS:
             self.thaw(name)
@@ -130,10 +137,17 @@ async def running(state: Path) -> AsyncIterator[Parts]:
         lines = await _lines(stack, ports)
         await _prepare(state, running_stack)
         client_environment = _environment(state, running_stack, lines, "client")
-        await _start(running_stack, state, lines, client_environment)
+        clocks = {name: clock for name in SHIFTABLE if (clock := Clock.of(state / f"clock-{name}"))}
+        await _start_sandbox(running_stack, state, lines)
+        for name in SHIFTABLE:
+            told = _environment(
+                state, running_stack, lines, "client" if name == "gateway" else name
+            )
+            shifted = clocks[name].environment if name in clocks else {}
+            await _start(running_stack, name, {**told, **shifted})
         sandbox = await stack.enter_async_context(Remote.connect(running_stack.sandbox_url))
         await register(sandbox)
-        parts = Parts(state, running_stack, lines, sandbox, client_environment)
+        parts = Parts(state, running_stack, lines, sandbox, clocks, client_environment)
         watching = asyncio.create_task(parts.watch())
         try:
             yield parts
@@ -172,9 +186,7 @@ async def _prepare(state: Path, stack: Stack) -> None:
     await set_up(given(), environment)
 
 
-async def _start(
-    stack: Stack, state: Path, lines: Mapping[str, Proxy], client_environment: Mapping[str, str]
-) -> None:
+async def _start_sandbox(stack: Stack, state: Path, lines: Mapping[str, Proxy]) -> None:
     folder = state / "providers"
     link = f"http://{HOST}:{lines['worker-provider'].port}"
     write_entries(folder, stack.sandbox_url, link)
@@ -182,19 +194,16 @@ async def _start(
     await stack.start_python(
         "sandbox", ["-m", "providers.sandbox", *where], ready=f"{stack.sandbox_url}/healthz"
     )
+
+
+async def _start(stack: Stack, name: str, environment: Mapping[str, str]) -> None:
+    is_worker = name in WORKERS
     await stack.start_python(
-        "gateway",
-        ["-m", "moorline", "gateway"],
-        env=client_environment,
-        ready=f"{stack.gateway_url}/healthz",
+        name,
+        ["-m", "moorline", "worker" if is_worker else "gateway"],
+        env=environment,
+        ready="worker ready" if is_worker else f"{stack.gateway_url}/healthz",
     )
-    for name in WORKERS:
-        await stack.start_python(
-            name,
-            ["-m", "moorline", "worker"],
-            env=_environment(state, stack, lines, name),
-            ready="worker ready",
-        )
 
 
 def _environment(

@@ -11,12 +11,15 @@ from typing import Final
 from pydantic import JsonValue
 
 from campaign.apps import APPS
-from campaign.parts import LINKS, PARTS, WORKERS
+from campaign.parts import LINKS, PARTS, SHIFTABLE, WORKERS
 
 LONGEST_FREEZE_S: Final = 20.0
 QUIET_S: Final = 5.0
 """At the beginning, so that there is something to compare with."""
 KEYS_EVERY_S: Final = 150.0
+SHIFT: Final = "shift the clock"
+SHIFT_S: Final = 600
+"""Ten minutes, ahead or behind: longer than any token of a campaign lives."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,9 @@ class Fault:
 
     @property
     def subjects(self) -> frozenset[str]:
-        """What nothing else is done to meanwhile."""
+        """What nothing else is done to meanwhile. A clock is a thing of its own: others go on."""
+        if self.kind == SHIFT:
+            return frozenset({f"clock of {self.target}"})
         many = {"workers": WORKERS, **LINKS}
         return frozenset(many.get(self.target, (self.target,)))
 
@@ -80,6 +85,12 @@ def _freeze(dice: random.Random, at: float) -> Fault:
 
 def _restart(_: random.Random, at: float) -> Fault:
     return _fault(at, "rolling restart", "workers", 12.0)
+
+
+def _shift(dice: random.Random, at: float) -> Fault:
+    """A clock is set wrong, and jumps back."""
+    by = dice.choice((SHIFT_S, -SHIFT_S))
+    return _fault(at, SHIFT, dice.choice(SHIFTABLE), dice.uniform(5, LONGEST_FREEZE_S), by=by)
 
 
 def _link(dice: random.Random, at: float) -> Fault:
@@ -132,5 +143,6 @@ _KINDS: Final[Sequence[Callable[[random.Random, float], Fault]]] = (
     _restart,
     _link,
     _provider,
+    _shift,
 )
-_WEIGHTS: Final = (6, 2, 4, 2, 8, 5)
+_WEIGHTS: Final = (6, 2, 4, 2, 8, 5, 5)

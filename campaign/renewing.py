@@ -1,6 +1,6 @@
 """Driving a refresh to its point: as usual, and with the database away when the answer comes."""
 
-from campaign.driving import ACTIVITY_LOST_S, Drive
+from campaign.driving import Drive
 from campaign.points import Fate
 from campaign.scene import Scene
 from domain.status import ConnectionStatus, StatusReason
@@ -54,8 +54,6 @@ class RefreshingInAnOutage(Refreshing):
 
 class Storing(Refreshing):
     """The database was away for so long that Temporal has the sealed tokens; it comes back."""
-
-    settles_within_s = ACTIVITY_LOST_S + 15.0
 
     async def ask(self, scene: Scene) -> None:
         """What Temporal keeps is to be written: nothing else comes to these places."""

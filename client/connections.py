@@ -405,11 +405,13 @@ class ConnectionsClient(Reading):
         async with self._living(connection_id):
             await self._messaging.tell(connection_id, name, command)
 
-    async def _newer_than(self, connection_id: UUID, generation: int, min_ttl: timedelta) -> None:
+    async def _newer_than(
+        self, connection_id: UUID, generation: int, min_ttl: timedelta, at: datetime
+    ) -> None:
         async with self._living(connection_id):
-            fresh = await self._messaging.newer_than(connection_id, generation, min_ttl)
+            fresh = await self._messaging.newer_than(connection_id, generation, min_ttl, at)
             if _lags(await self.view(connection_id), fresh):
-                await self._messaging.newer_than(connection_id, fresh.generation, min_ttl)
+                await self._messaging.newer_than(connection_id, fresh.generation, min_ttl, at)
 
     @asynccontextmanager
     async def _living(self, connection_id: UUID) -> AsyncIterator[None]:

@@ -27,7 +27,8 @@ DEFAULT_MIN_TTL: Final = timedelta(seconds=60)
 NO_TTL: Final = timedelta(0)
 TRIES: Final = 3
 
-EnsureFresh = Callable[[UUID, int, timedelta], Awaitable[None]]
+EnsureFresh = Callable[[UUID, int, timedelta, datetime], Awaitable[None]]
+"""Has a token newer than this generation made; it is told the instant of the database, too."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,13 @@ class Leases:
             promised = _judge(found, min_ttl)
             if promised is not None:
                 return self._open(found, promised)
-            await self._refresh_once(connection_id, found.credentials.generation, min_ttl)
+            await self._refresh_once(connection_id, found, min_ttl)
         raise NotFresh("there is no token that lives long enough, for now")
 
-    async def _refresh_once(self, connection_id: UUID, generation: int, min_ttl: timedelta) -> None:
-        key = (connection_id, generation)
+    async def _refresh_once(self, connection_id: UUID, found: Leasable, min_ttl: timedelta) -> None:
+        key = (connection_id, found.credentials.generation)
         if key not in self._refreshing:
-            work = self._ensure_fresh(connection_id, generation, min_ttl)
+            work = self._ensure_fresh(*key, min_ttl, found.now)
             task = asyncio.ensure_future(work)
             self._refreshing[key] = task
             task.add_done_callback(lambda _: self._refreshing.pop(key, None))

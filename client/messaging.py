@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -125,10 +125,16 @@ class Messaging:
 
         await _to_the_next_run(send)
 
-    async def newer_than(self, connection_id: UUID, generation: int, min_ttl: timedelta) -> Fresh:
-        """Have a token newer than ``generation`` made; all who want one share the same update."""
+    async def newer_than(
+        self, connection_id: UUID, generation: int, min_ttl: timedelta, at: datetime
+    ) -> Fresh:
+        """Have a token newer than ``generation`` made; all who want one share the same update.
+
+        ``at`` is the instant of the database: who shares must not depend on their own clocks, and
+        one that is set back would hear an answer of then.
+        """
         question = EnsureFresh(min_ttl_s=min_ttl.total_seconds(), seen_generation=generation)
-        bucket = int(time.time()) // FRESH_BUCKET_S
+        bucket = int(at.timestamp()) // FRESH_BUCKET_S
         update_id = f"fresh-{generation}-{bucket}"
         return await self.ask(connection_id, "ensure_fresh", question, Fresh, update_id)
 

@@ -7,7 +7,7 @@ else that can go wrong on the way is one of a few things.
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from temporalio.client import (
@@ -97,6 +97,10 @@ def translated(cause: BaseException) -> MoorlineError:
     if cause.type == "NotActive":
         return NeedsUser(cause.message, status=fields["status"], reason=fields.get("reason"))
     if cause.type == "NotFresh":
-        at = fields.get("retry_at")
-        return NotFresh(cause.message, retry_at=datetime.fromisoformat(at) if at else None)
+        at, seconds = fields.get("retry_at"), fields.get("retry_in_s")
+        return NotFresh(
+            cause.message,
+            retry_at=datetime.fromisoformat(at) if at else None,
+            retry_in=None if seconds is None else timedelta(seconds=seconds),
+        )
     return _BY_TYPE.get(cause.type or "", Conflict)(cause.message)

@@ -60,21 +60,24 @@ class Rejections:
             return Rejection("out_of_date", view.generation)
         if view.credential_type is CredentialType.API_KEY:
             return await self._verify(view, asked_at)
-        await self._ensure_fresh(connection_id, generation, NO_TTL)
+        await self._ensure_fresh(connection_id, generation, NO_TTL, asked_at)
         view, _ = await self._usable(connection_id)
         return Rejection("refreshed", view.generation)
 
     async def _verify(self, before: ConnectionView, asked_at: datetime) -> Rejection:
         """The engine verifies a key of which a newer one is wanted, and says there is none."""
         try:
-            await self._ensure_fresh(before.connection_id, before.generation, NO_TTL)
+            await self._ensure_fresh(before.connection_id, before.generation, NO_TTL, asked_at)
         except NotFresh:
             view, _ = await self._usable(before.connection_id)
             verified_at = self._verified_at(view)
             if view.trouble is not None or verified_at is None:
                 raise
             if verified_at < asked_at:
-                raise NotFresh(VERIFIED_LATELY, retry_at=verified_at + LONGEST_FLOOR) from None
+                again_at = verified_at + LONGEST_FLOOR
+                raise NotFresh(
+                    VERIFIED_LATELY, retry_at=again_at, retry_in=again_at - asked_at
+                ) from None
             return Rejection("verified", view.generation)
         view, _ = await self._usable(before.connection_id)
         return Rejection("refreshed", view.generation)

@@ -3,7 +3,7 @@
 A ``Failure`` carries one of the constants; everything else raises below ``MoorlineError``.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 
@@ -74,11 +74,18 @@ class NotFresh(MoorlineError):
 
     Attributes:
         retry_at: when trying again makes sense, if known.
+        retry_in: how long it was until then, by the clock that ``retry_at`` is of.
     """
 
-    def __init__(self, message: str, *, retry_at: datetime | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_at: datetime | None = None,
+        retry_in: timedelta | None = None,
+    ) -> None:
         super().__init__(message)
-        self.retry_at = retry_at
+        self.retry_at, self.retry_in = retry_at, retry_in
 
 
 class NotConfigured(MoorlineError):

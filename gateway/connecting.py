@@ -152,7 +152,7 @@ class _Pages:
         try:
             shown = await self._of_browser(session_id, request)
             cookie = self._cookie(session_id, request) or ""
-            await self._floods.take_key(shown.connection.id)
+            self._floods.take_key(shown.connection.id)
             await self._sessions.take_key(shown, cookie, Secret(key))
             shown = await self._of_browser(session_id, request)
         except Refused:

@@ -84,7 +84,7 @@ def connection_routes(
     App = Annotated[Caller, Depends(applications)]
 
     async def unflooded(connection_id: UUID) -> None:
-        await floods.take(connection_id)
+        floods.take(connection_id)
 
     reading = [Depends(applications)]
     sending = [Depends(applications), Depends(unflooded)]
@@ -139,7 +139,7 @@ def connection_routes(
     @router.post("/{connection_id}/revoke", responses=documented(404, 409, 429))
     async def revoke(connection_id: UUID, caller: App) -> ConnectionView:
         """Take the grant back: when this answers no lease succeeds; the provider is told next."""
-        await floods.take_revocation(connection_id)
+        floods.take_revocation(connection_id)
         await connections.revoke(connection_id, actor=_actor(caller))
         return await connections.view(connection_id)
 
@@ -181,9 +181,9 @@ async def _end(
     if shown.status is ConnectionStatus.DISCONNECTED:
         return shown.receipt or await connections.receipt(connection_id)
     # Its workflow may have missed it, if Temporal was away just then; once a minute is enough.
-    if not shown.ending or await floods.may_remind(connection_id):
+    if not shown.ending or floods.may_remind(connection_id):
         await connections.disconnect(connection_id, actor=_actor(caller))
-        await floods.reminded(connection_id)
+        floods.reminded(connection_id)
         shown = await connections.view(connection_id)
     if shown.status is ConnectionStatus.DISCONNECTED:
         return shown.receipt or await connections.receipt(connection_id)

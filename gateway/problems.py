@@ -4,7 +4,7 @@ No problem ever repeats what was sent: an input may hold a key.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Final
 
@@ -101,7 +101,7 @@ def refusal_of(error: MoorlineError) -> Refused:
     headers: dict[str, str] = {}
     more: dict[str, object] = {}
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers["Retry-After"] = str(_seconds_until(getattr(error, "retry_at", None)))
+        headers["Retry-After"] = str(_seconds(getattr(error, "retry_in", None)))
     if isinstance(error, NotFresh) and error.retry_at is not None:
         more["retry_at"] = error.retry_at
     if isinstance(error, NeedsUser):
@@ -145,7 +145,5 @@ def _said(found: Mapping[str, str]) -> str:
     return "no such kind" if found["type"] == "union_tag_invalid" else found["msg"]
 
 
-def _seconds_until(at: datetime | None) -> int:
-    if at is None:
-        return SOON_S
-    return max(1, round((at - datetime.now(UTC)).total_seconds()))
+def _seconds(wait: timedelta | None) -> int:
+    return SOON_S if wait is None else max(1, round(wait.total_seconds()))

@@ -104,7 +104,7 @@ def starting_routes(
         response.status_code = 200
         link = None
         if known.status is ConnectionStatus.PENDING and not known.ending:
-            await floods.take(connection_id)
+            floods.take(connection_id)
             link = ConnectLink.of(await sessions.begin(known, asked.return_url))
         return Begun(connection=known, connect=link)
 
@@ -142,7 +142,7 @@ def starting_routes(
     )
     async def reauthorize(connection_id: UUID, asked: Reauthorization) -> ConnectLink:
         """A new link, for the same connection: its user authorizes again, in place."""
-        await floods.take(connection_id)
+        floods.take(connection_id)
         view = await connections.view(connection_id)
         if view.ending or view.status is ConnectionStatus.DISCONNECTED:
             raise Conflict("the connection has been disconnected")

@@ -7,14 +7,14 @@ bare 403 of a firewall, or an outage says nothing.
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import NamedTuple
 
 import httpx
 
 from domain.outcomes import Outcome
 from domain.secret import Secret
-from providers.classifier import Answer, parse_retry_after
+from providers.classifier import Answer, asked_to_wait
 from providers.entry import ApiKeyEntry
 from providers.token_answers import parse_object
 from providers.transport import NoReply, Reply, get
@@ -43,7 +43,7 @@ class ApiKey:
         )
         if isinstance(reply, NoReply):
             return Answer(Outcome.TRANSIENT)
-        retry_after = parse_retry_after(reply.headers.get("retry-after"), datetime.now(UTC))
+        retry_after = asked_to_wait(reply.headers)
         if 200 <= reply.status < 300 and not reply.is_page:
             outcome = Outcome.VERIFIED
         elif _refuses(reply):

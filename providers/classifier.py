@@ -62,7 +62,7 @@ def classify(reply: Reply | NoReply, refusals: Iterable[Refusal] = ()) -> Answer
     outcome = worded(fields, refusals) or _refusal(reply.status, known)
     return Answer(
         outcome,
-        retry_after=parse_retry_after(reply.headers.get("retry-after"), datetime.now(UTC)),
+        retry_after=asked_to_wait(reply.headers),
         # A refusal in OAuth's own words did nothing; so did a rate limit. The rest may have.
         may_have_acted=outcome is Outcome.PROTOCOL_ERROR or reply.status >= 500,
         status=reply.status,
@@ -97,6 +97,14 @@ def _refusal(status: int, code: str | None) -> Outcome:
     return Outcome.PROTOCOL_ERROR
 
 
+def asked_to_wait(headers: Mapping[str, str]) -> timedelta | None:
+    """What ``Retry-After`` asks for; a date is counted from the answer's own, not by our clock."""
+    now = datetime.now(UTC)
+    return parse_retry_after(
+        headers.get("retry-after"), _parse_date(headers.get("date", "")) or now
+    )
+
+
 def parse_retry_after(value: str | None, now: datetime) -> timedelta | None:
     """``Retry-After`` as a duration: seconds or an HTTP date; None if absent or neither."""
     if value is None or len(value) > 64:
@@ -104,8 +112,13 @@ def parse_retry_after(value: str | None, now: datetime) -> timedelta | None:
     text = value.strip()
     if text.isascii() and text.isdigit():
         return timedelta(seconds=min(int(text), 10**9))
+    at = _parse_date(text)
+    return None if at is None else max(at - now, timedelta(0))
+
+
+def _parse_date(text: str) -> datetime | None:
     try:
-        at = parsedate_to_datetime(text)
-        return max((at if at.tzinfo else at.replace(tzinfo=UTC)) - now, timedelta(0))
+        at = parsedate_to_datetime(text[:64])
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None

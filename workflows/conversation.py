@@ -263,7 +263,10 @@ class Conversation:
             raise _refusal(
                 f"there is no token that lives long enough, for now{why}",
                 "NotFresh",
-                {"retry_at": retry_at.isoformat() if retry_at else None},
+                {
+                    "retry_at": retry_at.isoformat() if retry_at else None,
+                    "retry_in_s": (retry_at - workflow.now()).total_seconds() if retry_at else None,
+                },
             )
         return Fresh(
             generation=standing.generation,

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Final, NoReturn, Protocol, TypeVar
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from domain.finances import Account, Holding, TransactionPage
 from domain.syncs import SyncOutcome
-from providers.classifier import parse_retry_after
+from providers.classifier import asked_to_wait
 from providers.transport import NoReply, get
 
 WITHIN: Final = timedelta(seconds=20)
@@ -81,7 +81,7 @@ class Source:
             raise ReadingFailed(SyncOutcome.TRANSIENT)
         if not 200 <= reply.status < 300 or reply.is_page:
             known = SyncOutcome.TRANSIENT if reply.is_page else BY_STATUS.get(reply.status)
-            retry_after = parse_retry_after(reply.headers.get("retry-after"), datetime.now(UTC))
+            retry_after = asked_to_wait(reply.headers)
             raise ReadingFailed(known or SyncOutcome.TRANSIENT, retry_after)
         try:
             # Numbers as they are written: a float would change an amount of more than 15 digits.

@@ -94,6 +94,7 @@ def good() -> Evidence:
     gone = a_life(
         ended,
         connection_id=other,
+        slug=BROKER,
         status="disconnected",
         reason="user_disconnected",
         ended_at=50.0,
@@ -104,7 +105,7 @@ def good() -> Evidence:
         claims=[a_claim(1, 9.9), a_claim(2, 19.9)],
         lives=[a_life(rows), gone],
         events={ID: rows, other: ended},
-        leases=[Leased(ID, 100.0), Leased(other, 40.0)],
+        leases=[Leased(ID, 25.0, generation=2), Leased(other, 40.0)],
         searched=1,
     )
 
@@ -375,6 +376,32 @@ def test_9_a_secret_does_not_open() -> None:
 
 def test_10_something_lives_on_after_the_end() -> None:
     assert broken(with_end(granted=1)) == {10}
+
+
+@pytest.mark.parametrize("asked_at", [29.9, 600.0])
+def test_11_a_token_is_leased_that_has_ended(asked_at: float) -> None:
+    leases = [Leased(ID, asked_at, generation=2)]
+    assert broken(replace(good(), leases=leases)) == {11}
+
+
+def test_11_a_token_is_leased_that_nobody_has_stored() -> None:
+    assert broken(replace(good(), leases=[Leased(ID, 25.0, generation=7)])) == {11}
+
+
+def early(**changes: object) -> Evidence:
+    """The second refresh came after five seconds; it is due after seven and a half at least."""
+    calls = [a_call(1, 10.0), a_call(2, 15.0)]
+    return replace(with_life(**changes), calls=calls, claims=[a_claim(1, 9.9), a_claim(2, 14.9)])
+
+
+def test_12_a_token_is_refreshed_early() -> None:
+    assert broken(early()) == {12}
+    assert broken(early(refreshes_asked=[15.1])) == {12}
+
+
+def test_12_not_where_somebody_asked_for_it() -> None:
+    assert broken(early(refreshes_asked=[14.5])) == set()
+    assert broken(replace(early(), healed_at=14.0)) == set()  # then all are refreshed by force
 
 
 def test_recovery_counts_from_the_kill_to_the_next_stored_token_of_what_was_cut() -> None:

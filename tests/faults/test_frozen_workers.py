@@ -25,8 +25,8 @@ from workflows.messages import Fresh, Revoke
 
 
 @asynccontextmanager
-async def worker(terminal: Terminal) -> AsyncIterator[Running]:
-    async with terminal.running("worker") as running:
+async def worker(terminal: Terminal, **changes: str) -> AsyncIterator[Running]:
+    async with terminal.running("worker", **changes) as running:
         await running.says("worker ready")
         yield running
 

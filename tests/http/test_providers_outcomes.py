@@ -217,6 +217,18 @@ async def test_a_date_in_retry_after_is_a_duration_from_now(
     assert 4.9 < asked / timedelta(minutes=1) <= 5
 
 
+@pytest.mark.parametrize("off", [timedelta(minutes=10), -timedelta(minutes=10)], ids=str)
+async def test_bug_a_date_in_retry_after_was_compared_with_our_clock(
+    client: httpx.AsyncClient, server: Scripted, off: timedelta
+) -> None:
+    """The provider's clock or ours is ten minutes wrong; it has said what time it took it for."""
+    at = (datetime.now(UTC) + off).replace(microsecond=0)
+    dates = {"date": at, "retry-after": at + timedelta(minutes=5)}
+    told = {name: format_datetime(each, usegmt=True) for name, each in dates.items()}
+    server.answers(503, headers=told)
+    assert (await refresh(client, server.url)).retry_after == timedelta(minutes=5)
+
+
 @pytest.mark.parametrize(
     "begun", [b"", b"HTTP/1.1 200 OK\r\n", HALF], ids=["silent", "head", "half"]
 )

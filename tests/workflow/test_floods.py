@@ -9,7 +9,9 @@ from uuid import uuid4
 import pytest
 from temporalio.client import (
     WithStartWorkflowOperation,
+    WorkflowFailureError,
     WorkflowHandle,
+    WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
 )
 from temporalio.common import WorkflowIDConflictPolicy
@@ -25,7 +27,8 @@ from workflows.connection import ConnectionWorkflow
 from workflows.messages import BeginAuthorization, StartConnection
 from workflows.names import workflow_id
 
-SIGNALS = 3_000
+SIGNALS = 10_000
+"""Temporal takes no more for one run; this life continues as new long before."""
 MOST_SIGNALS = 600
 """That one run takes: enough to make its history long."""
 RECONNECTS = 1_000
@@ -35,6 +38,12 @@ IN_FLIGHT = 10
 ASKED_SO = {"begin_authorization", "ensure_fresh"}
 """Updates for which no input, or one with unknown fields alone, is as good as any."""
 UPDATES = ("begin_authorization", "authorize", "supply_key", "rename", "ensure_fresh")
+SIGNALED = ("revoke", "disconnect", "nudge", "sync_now")
+TAKEN, REFUSED = "x" * 900_000, "x" * 3_000_000
+"""What Temporal delivers in any message, and what it delivers in none: 2 MB at most, and all the
+updates of a workflow that wait at once may have 1 MiB (``temporal-dev.yml``)."""
+ANSWERS_WITHIN_S = 15
+"""Other callers are answered meanwhile, without regard to what was too large."""
 WRONG: Sequence[object] = (None, [], [[]], [None] * 100, "text", 7, True, {"a": {"b": []}})
 
 
@@ -148,11 +157,94 @@ async def test_whatever_is_sent_in_whatever_message_the_connection_can_still_be_
     assert (await living.connections.receipt(view.connection_id)).shredded
 
 
+@pytest.mark.parametrize("large", [TAKEN, REFUSED], ids=["taken", "refused"])
+@pytest.mark.parametrize("signal", SIGNALED)
+async def test_a_signal_that_is_too_large_leaves_a_connection_that_answers(
+    living: World, signal: str, large: str
+) -> None:
+    view = await living.connected()
+    handle = living.temporal.get_workflow_handle(workflow_id(view.connection_id))
+    assert await sent(handle.signal(signal, large)) == (large is TAKEN)
+    if signal != "disconnect" or large is REFUSED:
+        await answers(living, view)
+    await ends(living, view)
+
+
+@pytest.mark.parametrize("large", [TAKEN, REFUSED], ids=["taken", "refused"])
+async def test_a_query_that_is_too_large_leaves_a_connection_that_answers(
+    living: World, large: str
+) -> None:
+    view = await living.connected()
+    handle = living.temporal.get_workflow_handle(workflow_id(view.connection_id))
+    for query in ("view", "explain", "no such query"):
+        taken = large is TAKEN and query != "no such query"
+        assert await sent(handle.query(query, large)) == taken
+        await answers(living, view)
+    await ends(living, view)
+
+
+@pytest.mark.parametrize("large", [TAKEN, REFUSED], ids=["taken", "refused"])
+async def test_bug_an_update_that_was_too_large_kept_all_others_waiting_for_twenty_seconds(
+    living: World, large: str
+) -> None:
+    view = await living.connected()
+    handle = living.temporal.get_workflow_handle(workflow_id(view.connection_id))
+    sending = asyncio.gather(
+        *(sent(handle.execute_update(update, {"alias": [large]})) for update in UPDATES)
+    )
+    while not sending.done():
+        await answers(living, view)
+    taken = dict(zip(UPDATES, await sending, strict=True))
+    assert taken == {update: large is TAKEN and update in ASKED_SO for update in UPDATES}
+    await answers(living, view)
+    await ends(living, view)
+
+
+async def test_a_start_that_is_too_large_leaves_its_id_free(living: World) -> None:
+    for large in (TAKEN, REFUSED):
+        connection_id = uuid4()
+        wrong = {"connection_id": str(connection_id), "user_id": large, "provider_slug": large}
+        start = living.temporal.start_workflow(
+            "ConnectionWorkflow",
+            wrong,
+            id=workflow_id(connection_id),
+            task_queue=living.task_queue,
+        )
+        assert await sent(start) == (large is TAKEN)
+        if large is TAKEN:
+            refused = living.temporal.get_workflow_handle(workflow_id(connection_id))
+            with pytest.raises(WorkflowFailureError):
+                await refused.result()
+        view = await living.connected(connection_id)
+        await answers(living, view)
+        await ends(living, view)
+
+
+async def answers(world: World, view: ConnectionView) -> None:
+    """Whoever asks something reasonable hears of it soon."""
+    handle = world.temporal.get_workflow_handle(workflow_id(view.connection_id))
+    async with asyncio.timeout(ANSWERS_WITHIN_S):
+        renamed = await world.connections.rename(view.connection_id, "as ever")
+        shown = await handle.query("view", result_type=ConnectionView)
+    assert (renamed.alias, shown.alias) == ("as ever", "as ever")
+
+
+async def ends(world: World, view: ConnectionView) -> None:
+    """It is disconnected as soon as any other."""
+    async with asyncio.timeout(ANSWERS_WITHIN_S):
+        await world.connections.disconnect(view.connection_id)
+        assert (await world.connections.receipt(view.connection_id)).shredded
+
+
 async def sent(message: Awaitable[object]) -> bool:
     """Whether it was taken."""
     try:
         await message
-    except (RPCError, WorkflowUpdateFailedError):
+    except (
+        RPCError,
+        WorkflowQueryFailedError,
+        WorkflowUpdateFailedError,
+    ):
         return False
     return True
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -259,10 +259,10 @@ async def test_garbage_in_an_update_is_refused_and_wedges_nothing(
 async def test_two_hundred_callers_who_want_a_fresh_token_share_one_refresh(living: World) -> None:
     await living.behave(access_ttl_s=40)
     view = await living.connected()
-    held = await living.plant("token", "hang")
+    held, at = await living.plant("token", "hang"), datetime.now(UTC)
     callers = [
         asyncio.ensure_future(
-            living.messaging.newer_than(view.connection_id, view.generation, timedelta(0))
+            living.messaging.newer_than(view.connection_id, view.generation, timedelta(0), at)
         )
         for _ in range(200)
     ]

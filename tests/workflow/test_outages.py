@@ -1,7 +1,7 @@
 """What providers and our own database do to a connection when they fail, and what they do not."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -154,7 +154,7 @@ async def test_a_provider_that_says_how_long_to_wait_is_left_alone_for_so_long(
     assert abs(refused.value.retry_at - limited.trouble.retry_at) < timedelta(seconds=5)
     # Somebody who wants a token now does not hasten it.
     with pytest.raises(NotFresh):
-        await living.messaging.newer_than(view.connection_id, 1, timedelta(0))
+        await living.messaging.newer_than(view.connection_id, 1, timedelta(0), datetime.now(UTC))
     assert len(await living.refreshes()) == 1
 
 
