@@ -114,7 +114,9 @@ def _provider(dice: random.Random, at: float) -> Fault:
     app = dice.choice([app for app in APPS if app.rotation != "key"])
     endpoint = dice.choices(("token", "revoke", "api"), (6, 2, 2))[0]
     shape: dict[str, JsonValue] = dice.choice(_TROUBLES)
-    when = dice.choice(("before_acting", "after_acting"))
+    # Who is told to slow down has been told before anything was done.
+    limited = shape["kind"] == "rate_limit"
+    when = "before_acting" if limited else dice.choice(("before_acting", "after_acting"))
     detail: dict[str, JsonValue] = {"endpoint": endpoint, "when": when, "times": 3, **shape}
     return _fault(at, "provider", app.slug, dice.uniform(2, 8), **detail)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 
 from domain.outcomes import Outcome
 from providers.entry import Refusal
@@ -63,8 +64,7 @@ def classify(reply: Reply | NoReply, refusals: Iterable[Refusal] = ()) -> Answer
     return Answer(
         outcome,
         retry_after=asked_to_wait(reply.headers),
-        # A refusal in OAuth's own words did nothing; so did a rate limit. The rest may have.
-        may_have_acted=outcome is Outcome.PROTOCOL_ERROR or reply.status >= 500,
+        may_have_acted=_may_have_acted(outcome, reply.status, known),
         status=reply.status,
         code=known,
     )
@@ -95,6 +95,13 @@ def _refusal(status: int, code: str | None) -> Outcome:
     if status >= 400:
         return Outcome.TRANSIENT
     return Outcome.PROTOCOL_ERROR
+
+
+def _may_have_acted(outcome: Outcome, status: int, code: str | None) -> bool:
+    """A refusal in OAuth's own words did nothing; so did a rate limit. What has failed may have."""
+    says_it_failed = outcome is Outcome.TRANSIENT and code is not None
+    timed_out = status == HTTPStatus.REQUEST_TIMEOUT
+    return outcome is Outcome.PROTOCOL_ERROR or status >= 500 or timed_out or says_it_failed
 
 
 def asked_to_wait(headers: Mapping[str, str]) -> timedelta | None:

@@ -161,8 +161,6 @@ TABLE = [
         for status in (301, 302, 303, 307, 308)
     ),
     # It passes.
-    *coded("temporarily_unavailable", O.TRANSIENT, 400),
-    *coded("server_error", O.TRANSIENT, 400),
     *coded("slow_down", O.RATE_LIMITED, 400),
     passing("400 without a code", whole(400, {"message": "no"}), 400),
     passing("400 with a code nobody knows", whole(400, {"error": "odd"}), 400),
@@ -180,6 +178,9 @@ TABLE = [
     *(passing(f"{status} and a page", whole(status, HTML, PAGE), status) for status in FAILURES),
     *coded("invalid_grant", O.TRANSIENT, *FAILURES, acted=True),
     passing("500 that holds tokens", whole(500, TOKENS), 500),
+    *coded("temporarily_unavailable", O.TRANSIENT, 400, acted=True),
+    *coded("server_error", O.TRANSIENT, 400, acted=True),
+    Row("408 and a page", whole(408, HTML, PAGE), O.TRANSIENT, 408, may_have_acted=True),
 ]
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+from pydantic import JsonValue
 
 from domain.errors import NeedsUser, NotFresh
 from domain.outcomes import Outcome
@@ -53,6 +54,20 @@ async def test_an_answer_lost_on_the_way_is_called_a_lost_rotation_where_there_i
     assert explained.who_must_act == "user"
     # And the provider is left alone: no refresh after its refusal.
     assert len(await living.refreshes()) == 2
+
+
+async def test_bug_a_provider_that_said_it_had_failed_was_taken_to_have_done_nothing(
+    living: World,
+) -> None:
+    """It had rotated; the loss was then told as an end of the grant, as if the user had left."""
+    await living.behave(rotation="strict")
+    view = await living.connected()
+    body: dict[str, JsonValue] = {"error": "temporarily_unavailable"}
+    await living.plant("token", "status", when="after_acting", status=400, body=body)
+    with pytest.raises(NeedsUser):
+        await living.connections.refresh(view.connection_id)
+    view = await living.connections.view(view.connection_id)
+    assert (view.status, view.reason) == ("expired", "lost_rotation")
 
 
 async def test_a_clean_refusal_is_an_expired_grant_and_not_a_lost_rotation(living: World) -> None:
