@@ -12,6 +12,7 @@ from uuid import UUID
 
 from client.authorizations import Received
 from client.connections import ConnectionsClient
+from client.refusals import NotVerified
 from domain.errors import Conflict, MoorlineError, NotFound, NotFresh, Unreachable
 from domain.status import StatusReason
 from domain.view import ConnectionView
@@ -108,7 +109,11 @@ class Confirmations:
                 view = await self._connections.authorize(received)
             else:
                 assert row.staged_id is not None  # see ``go_on``
-                view = await self._connections.use_key(row.connection_id, row.staged_id)
+                view = await self._connections.use(row.connection_id, row.staged_id)
+        except NotVerified:
+            if row.return_url is None:  # its browser may bring another; else the application asks
+                await self._settle(row, failed=True)
+            raise
         except (Unreachable, NotFresh):
             raise  # not now, or it may have been heard all the same
         except MoorlineError as error:

@@ -5,20 +5,21 @@ stands in an address.
 """
 
 import asyncio
-from typing import Annotated, Final
+from typing import Final
 from uuid import UUID
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from client.connections import ConnectionsClient
+from client.refusals import NotVerified
 from domain.credentials import CredentialType
 from domain.errors import Conflict, InvalidInput, MoorlineError, NotFound
-from domain.secret import Secret
 from domain.status import StatusReason
-from domain.words import WHY
+from domain.words import GIVEN, why
 from gateway.confirming import Confirmations
 from gateway.floods import Floods
+from gateway.forms import TooLong, read_form
 from gateway.options import Options
 from gateway.problems import Refused
 from gateway.rendering import message, page, see_other
@@ -26,7 +27,6 @@ from gateway.sessions import Sessions, Shown
 
 PATIENCE_S: Final = 5
 """How long a result page waits for the result before it is shown as under way."""
-LONGEST_KEY: Final = 4096
 COOKIE_LIFE_S: Final = 3600
 """Longer than a link works and its result is shown: what is over, the database's clock says."""
 _NOT_OURS: Final = (Conflict, InvalidInput, NotFound)
@@ -44,8 +44,8 @@ def connecting_routes(
     pages = _Pages(sessions, confirmations, connections, options, floods)
     router.add_api_route("/connect/{link}", pages.ask, methods=["GET"])
     router.add_api_route("/connect/{link}", pages.go, methods=["POST"])
-    router.add_api_route("/key/{session_id}", pages.ask_key, methods=["GET"])
-    router.add_api_route("/key/{session_id}", pages.take_key, methods=["POST"])
+    router.add_api_route("/give/{session_id}", pages.ask_for_it, methods=["GET"])
+    router.add_api_route("/give/{session_id}", pages.take, methods=["POST"])
     router.add_api_route("/callback/{slug}", pages.come_back, methods=["GET"])
     router.add_api_route("/connected/{session_id}", pages.tell, methods=["GET"])
     return router
@@ -78,7 +78,7 @@ class _Pages:
             application=self._options.application,
             provider=offer.name,
             scopes=offer.scopes,
-            by_key=offer.credential_type is not CredentialType.OAUTH2,
+            kind=offer.credential_type.value,
             again=shown.connection.connected_at is not None,
             action=f"/connect/{link}",
         )
@@ -110,61 +110,71 @@ class _Pages:
     async def _onward(self, shown: Shown) -> Response:
         row = shown.session
         if row.attempt_id is None:
-            return see_other(f"/key/{row.id}")
+            return see_other(f"/give/{row.id}")
         url = await self._connections.provider_url(row.attempt_id)
         provider = self._connections.offer(shown.connection.provider_slug).name
         return _on_to(url, provider)
 
-    async def ask_key(self, session_id: UUID, request: Request) -> Response:
-        """The form for an API key."""
-        return await self._key_form(session_id, request, problem="")
-
-    async def _key_form(
-        self, session_id: UUID, request: Request, problem: str, status: int = 200
-    ) -> Response:
+    async def ask_for_it(self, session_id: UUID, request: Request) -> Response:
+        """The form for what the provider works by."""
         try:
             shown = await self._of_browser(session_id, request)
         except MoorlineError as error:
             return _failed(error)
+        return self._form(shown)
+
+    def _form(self, shown: Shown, problem: str = "", status: int = 200) -> Response:
         if shown.session.finished_at is not None:
-            return see_other(f"/connected/{session_id}")
+            return see_other(f"/connected/{shown.session.id}")
+        offer = self._connections.offer(shown.connection.provider_slug)
         return page(
-            "key.html",
+            "give.html",
             status,
             application=self._options.application,
-            provider=self._connections.offer(shown.connection.provider_slug).name,
-            action=f"/key/{session_id}",
+            provider=offer.name,
+            kind=offer.credential_type.value,
+            given=GIVEN[offer.credential_type],
+            action=f"/give/{shown.session.id}",
             problem=problem,
         )
 
-    async def take_key(
-        self,
-        session_id: UUID,
-        request: Request,
-        api_key: Annotated[str, Form(max_length=LONGEST_KEY)] = "",
-    ) -> Response:
-        """The user has given a key; it is never shown again, also where it was wrong."""
+    async def take(self, session_id: UUID, request: Request) -> Response:
+        """The user has filled in the form; it is never shown again, also where it was wrong."""
         if not self._is_our_own_form(request):
             return _wrong_form()
-        key = api_key.strip()
-        if not key.isprintable() or not key.isascii() or not key:
-            return await self._key_form(session_id, request, "That is not a key.", 422)
+        cookie = self._cookie(session_id, request) or ""
         try:
             shown = await self._of_browser(session_id, request)
-            cookie = self._cookie(session_id, request) or ""
-            await self._floods.take_key(shown.connection.id)
-            await self._sessions.take_key(shown, cookie, Secret(key))
+            await self._floods.take_given(shown.connection.id)
+            # Whoever is not of this session has not made us read anything.
+            problem, status = await self._taken(shown, cookie, request)
             shown = await self._of_browser(session_id, request)
         except Refused:
-            return message(429, "Too many keys", "Wait a minute, and then go back and try again.")
-        except Conflict as refused:
-            return await self._key_form(session_id, request, _sentence(refused), 409)
+            return message(429, "Too many tries", "Wait a minute, and then go back and try again.")
         except MoorlineError as error:
             return _failed(error)
+        if problem:
+            return self._form(shown, problem, status)
         back = self._sessions.way_back(shown.session, cookie)
         if back is None:
             return see_other(f"/connected/{shown.session.id}")
         return _on_to(back, self._options.application)
+
+    async def _taken(self, shown: Shown, cookie: str, request: Request) -> tuple[str, int]:
+        """Have it used, or kept; what is wrong with it, as a sentence and a status."""
+        try:
+            kind = CredentialType(shown.connection.credential_type)
+            secret = await read_form(request, kind)
+            await self._sessions.take(shown, cookie, secret)
+        except TooLong as refused:
+            return _sentence(refused), 413
+        except InvalidInput as refused:
+            return _sentence(refused), 422
+        except Conflict as refused:
+            return _sentence(refused), 409
+        except NotVerified as refused:
+            return _sentence(refused), 503
+        return "", 200
 
     async def come_back(self, slug: str, request: Request) -> Response:
         """The provider has sent the browser back. HEAD, as previews send it, uses nothing up."""
@@ -197,8 +207,9 @@ class _Pages:
         if row.finished_at is None:
             return page("working.html", refresh="2", provider=provider)
         if row.reason is not None:
-            why = WHY[StatusReason(row.reason)]
-            return page("failed.html", provider=provider, why=why)
+            kind = CredentialType(shown.connection.credential_type)
+            said = why(StatusReason(row.reason), kind)
+            return page("failed.html", provider=provider, why=said)
         return page("done.html", provider=provider, application=self._options.application)
 
     async def _settled(self, session_id: UUID, request: Request) -> Shown:

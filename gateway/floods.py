@@ -17,7 +17,7 @@ from limits.aio.strategies import FixedWindowRateLimiter
 from gateway.problems import Refused
 
 MESSAGES: Final = RateLimitItemPerMinute(30, namespace="messages")
-KEYS: Final = RateLimitItemPerMinute(30, namespace="keys")
+GIVEN: Final = RateLimitItemPerMinute(30, namespace="given")
 REVOCATIONS: Final = RateLimitItemPerMinute(30, namespace="revocations")
 REMINDERS: Final = RateLimitItemPerMinute(1, namespace="reminders")
 
@@ -37,13 +37,13 @@ class Floods:
         """
         await self._take(MESSAGES, connection_id, "messages")
 
-    async def take_key(self, connection_id: UUID) -> None:
-        """Count one key that a user has given on our page.
+    async def take_given(self, connection_id: UUID) -> None:
+        """Count one form that a user has filled in on our page.
 
         Raises:
             Refused: 429, there were too many.
         """
-        await self._take(KEYS, connection_id, "keys")
+        await self._take(GIVEN, connection_id, "forms")
 
     async def take_revocation(self, connection_id: UUID) -> None:
         """Count one revocation: counted by itself, no flood of other messages is in its way.

@@ -11,9 +11,13 @@ from starlette.responses import Response
 
 from .authorization import AuthorizationRequest, SentBack, Unanswerable
 from .forms import Form
+from .keys import Kind
 from .rendering import COOKIE, found, page, remembering, see_other
 from .sandbox import Sandbox
 from .sessions import PASSWORD, USERS, Session
+
+MAKES: dict[str | None, Kind] = {"new_key": "key", "new_link": "link"}
+"""What a button of the account page makes."""
 
 
 class Pages:
@@ -68,13 +72,13 @@ class Pages:
     async def _change(self, request: Request, session: Session) -> Response:
         form = await _form(request)
         action = form.get("action")
-        if session.user is None or action not in ("take_away", "new_key", "delete_key"):
+        if session.user is None or action not in ("take_away", *MAKES, "delete_key"):
             return self._enter_or_leave(request, session, form)
         if not session.sent(form.get("csrf")):
             return _stale(session)
-        if action == "new_key":
+        if action in MAKES:
             # Shown in the answer itself: a redirect would have to carry it, or to remember it.
-            _, new_key = self._sandbox.keys.create(session.user)
+            _, new_key = self._sandbox.keys.create(session.user, MAKES[action])
             return self._show_account(session, session.user, new_key)
         if action == "delete_key":
             key_id = form.get("key") or ""

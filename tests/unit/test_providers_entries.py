@@ -11,7 +11,8 @@ from domain.deadlines import Lifetimes
 from domain.outcomes import Outcome
 from domain.secret import Secret
 from providers.catalogue import SHIPPED, Catalogue
-from providers.entry import LOOPBACK, ApiKeyEntry, OAuth2Entry, Refusal
+from providers.entries_given import ApiKeyEntry
+from providers.entry import LOOPBACK, OAuth2Entry, Refusal
 from providers.oauth2 import authorization_url
 
 CATALOGUE = Catalogue.read()
