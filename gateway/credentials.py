@@ -46,6 +46,7 @@ def _checked_slug(slug: str) -> str:
 
 Slug = Annotated[str, AfterValidator(_checked_slug)]
 Hidden = Annotated[SecretStr, Field(min_length=1, max_length=16_384)]
+Pem = Annotated[SecretStr, Field(min_length=1, max_length=65_536)]
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -106,6 +107,15 @@ class LinkTokenBrought(_Given):
     institution_id: Text | None = None
 
 
+class CertificateBrought(_Given):
+    """A certificate that the provider knows the user by, and its key without a passphrase: PEM."""
+
+    type: Literal["certificate"]
+    client_certificate: Pem
+    private_key: Pem
+    certificate_chain: Pem | None = None
+
+
 class FileBrought(_Given):
     """A file that the user exported at the provider. ``file_content`` is its text."""
 
@@ -122,7 +132,8 @@ class Brought(_Brought):
     provider: Slug
     alias: Alias = None
     credentials: Annotated[
-        OAuth2Tokens | ApiKeyBrought | LinkTokenBrought | FileBrought, Discriminator("type")
+        OAuth2Tokens | ApiKeyBrought | LinkTokenBrought | CertificateBrought | FileBrought,
+        Discriminator("type"),
     ]
 
     @property

@@ -20,6 +20,7 @@ LONGEST_TOKEN: Final = 4096
 LONGEST: Final = {
     CredentialType.API_KEY: 64 << 10,
     CredentialType.LINK_TOKEN: 64 << 10,
+    CredentialType.CERTIFICATE: 256 << 10,
     CredentialType.FILE_IMPORT: LONGEST_FILE + (16 << 10),
 }
 """How many bytes a form has at most, with all that is around what is given."""
@@ -62,18 +63,38 @@ async def _link_token(form: FormData) -> Mapping[str, Secret]:
     return {"access_token": _line(form, "access_token", "that is not a link token")}
 
 
+async def _certificate(form: FormData) -> Mapping[str, Secret]:
+    parts = {}
+    for name, what in (("client_certificate", "certificate"), ("private_key", "private key")):
+        upload = _upload(form, name, f"choose the file of the {what}")
+        parts[name] = await _text(upload, f"the {what} is no file in PEM form")
+    chain = form.get("certificate_chain")
+    if isinstance(chain, UploadFile) and chain.size:
+        parts["certificate_chain"] = await _text(chain, "the chain is no file in PEM form")
+    return {name: Secret(value) for name, value in parts.items()}
+
+
 async def _file(form: FormData) -> Mapping[str, Secret]:
-    upload = form.get("file")
-    if not isinstance(upload, UploadFile) or not upload.size:
-        raise InvalidInput("choose a file that is not empty")
-    if upload.size > LONGEST_FILE:
+    upload = _upload(form, "file", "choose a file that is not empty")
+    if (upload.size or 0) > LONGEST_FILE:
         raise TooLong("that is longer than it can be")
-    try:
-        content = (await upload.read()).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InvalidInput("the file is not UTF-8: export it as CSV UTF-8") from None
+    content = await _text(upload, "the file is not UTF-8: export it as CSV UTF-8")
     parts = {"file_content": content, "file_format": "csv", "file_name": named(upload.filename)}
     return {name: Secret(value) for name, value in parts.items()}
+
+
+def _upload(form: FormData, name: str, otherwise: str) -> UploadFile:
+    upload = form.get(name)
+    if not isinstance(upload, UploadFile) or not upload.size:
+        raise InvalidInput(otherwise)
+    return upload
+
+
+async def _text(upload: UploadFile, otherwise: str) -> str:
+    try:
+        return (await upload.read()).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InvalidInput(otherwise) from None
 
 
 def _line(form: FormData, name: str, otherwise: str) -> Secret:
@@ -87,5 +108,6 @@ def _line(form: FormData, name: str, otherwise: str) -> Secret:
 _READ: Final[Mapping[CredentialType, Callable[[FormData], Awaitable[Mapping[str, Secret]]]]] = {
     CredentialType.API_KEY: _api_key,
     CredentialType.LINK_TOKEN: _link_token,
+    CredentialType.CERTIFICATE: _certificate,
     CredentialType.FILE_IMPORT: _file,
 }

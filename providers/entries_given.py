@@ -4,6 +4,8 @@
 and how often it is verified; a file is verified by reading it.
 """
 
+import os
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from domain.credentials import CredentialType
+from domain.errors import NotConfigured
 from providers.entry import DataSource, Endpoint, ProviderEntry, Seconds
 
 YEAR_S = 31_536_000
@@ -97,6 +100,10 @@ class CertificateEntry(VerifiedEntry):
     @property
     def credential_type(self) -> CredentialType:
         return CredentialType.CERTIFICATE
+
+    def check_ready(self, environment: Mapping[str, str] = os.environ) -> None:  # noqa: ARG002
+        if self.ca_file is not None and not self.ca_file.is_file():
+            raise NotConfigured(f"provider {self.slug}: the file {self.ca_file} is missing")
 
     @model_validator(mode="after")
     def _reads_by_tls(self) -> "CertificateEntry":

@@ -26,6 +26,13 @@ LinkTokenStdin = Annotated[
     bool,
     typer.Option("--link-token-stdin", help="Give a link token, a line on standard input."),
 ]
+CertificateStdin = Annotated[
+    bool,
+    typer.Option(
+        "--certificate-stdin",
+        help="Give a certificate and its private key, PEM, on standard input.",
+    ),
+]
 FileStdin = Annotated[
     bool, typer.Option("--file-stdin", help="Give a CSV file, on standard input.")
 ]
@@ -52,6 +59,7 @@ def connect(
     ] = False,
     api_key_stdin: ApiKeyStdin = False,
     link_token_stdin: LinkTokenStdin = False,
+    certificate_stdin: CertificateStdin = False,
     file_stdin: FileStdin = False,
     expires_at: Annotated[
         datetime | None,
@@ -70,7 +78,12 @@ def connect(
         raise typer.BadParameter("--expires-at belongs to --credentials-stdin")
     from moorline.cli.given import kind_of, read_credentials, read_given
 
-    kind = kind_of(api_key=api_key_stdin, link_token=link_token_stdin, file_import=file_stdin)
+    kind = kind_of(
+        api_key=api_key_stdin,
+        link_token=link_token_stdin,
+        certificate=certificate_stdin,
+        file_import=file_stdin,
+    )
     if kind and credentials_stdin:
         raise typer.BadParameter(f"give {one(kind)} or credentials, not both")
     connection_id = connection_id or uuid4()
@@ -100,6 +113,7 @@ def authorize(
     no_wait: NoWait = False,
     api_key_stdin: ApiKeyStdin = False,
     link_token_stdin: LinkTokenStdin = False,
+    certificate_stdin: CertificateStdin = False,
     file_stdin: FileStdin = False,
     timeout: Timeout = None,
     json: AsJson = False,
@@ -107,7 +121,12 @@ def authorize(
     """Authorize a connection again, in place; or finish from the address the browser ended on."""
     from moorline.cli.given import kind_of, read_given
 
-    kind = kind_of(api_key=api_key_stdin, link_token=link_token_stdin, file_import=file_stdin)
+    kind = kind_of(
+        api_key=api_key_stdin,
+        link_token=link_token_stdin,
+        certificate=certificate_stdin,
+        file_import=file_stdin,
+    )
     if kind:
         given = read_given(kind)
         from moorline.cli.importing import give

@@ -3,6 +3,7 @@
 Light to load, so that what is no credentials is refused before anything is opened.
 """
 
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from domain.secret import Secret
 from domain.words import one, option
 
 LONGEST = 1 << 20
+_PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 LONGEST_LIFE_S = 10**10
 EXPECTED = (
     'expects a JSON object on standard input, as a provider answers it: {"access_token": "...", '
@@ -110,6 +112,21 @@ def _line(kind: CredentialType, text: bytes) -> dict[str, Secret]:
     return {kind.needs[0]: Secret(line.decode("ascii"))}
 
 
+def _certificate(text: bytes) -> dict[str, Secret]:
+    """One PEM text: the certificate first, then those in between, the key anywhere."""
+    blocks = [block.group() for block in _PEM.finditer(text.decode("ascii", errors="replace"))]
+    keys = [block for block in blocks if "PRIVATE KEY-----" in block]
+    certificates = [block for block in blocks if "-----BEGIN CERTIFICATE-----" in block]
+    if len(keys) != 1 or not certificates:
+        expected = "a certificate and its private key, both PEM, one after the other"
+        raise InvalidInput(f"standard input: expected {expected}")
+    first, *others = certificates
+    parts = {"client_certificate": first, "private_key": keys[0]}
+    if others:
+        parts["certificate_chain"] = "\n".join(others)
+    return {name: Secret(part) for name, part in parts.items()}
+
+
 def _file(text: bytes) -> dict[str, Secret]:
     if not text or len(text) > LONGEST_FILE:
         raise InvalidInput(f"standard input: a file has 1 to {LONGEST_FILE} bytes")
@@ -124,6 +141,7 @@ def _file(text: bytes) -> dict[str, Secret]:
 _READ: Mapping[CredentialType, Callable[[bytes], dict[str, Secret]]] = {
     CredentialType.API_KEY: partial(_line, CredentialType.API_KEY),
     CredentialType.LINK_TOKEN: partial(_line, CredentialType.LINK_TOKEN),
+    CredentialType.CERTIFICATE: _certificate,
     CredentialType.FILE_IMPORT: _file,
 }
 

@@ -1,6 +1,6 @@
 """Forms for what users give: taken once, from one browser, never shown again."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import httpx
@@ -10,7 +10,17 @@ from domain.credentials import CredentialType
 from domain.files import LONGEST_FILE
 from domain.status import ConnectionStatus
 from storage.session_ends import SETTLED_WITHIN
-from tests.given import FILES, LINKED, STATEMENT, read_through, write_files, write_linked
+from tests.given import (
+    CERTIFIED,
+    FILES,
+    LINKED,
+    STATEMENT,
+    Certifier,
+    certifying,
+    read_through,
+    write_files,
+    write_linked,
+)
 from tests.web.gateway import RETURN_URL, Web, gateway_of
 from tests.web.people import (
     ACTIVE,
@@ -200,6 +210,75 @@ async def test_a_file_is_used_only_once_its_user_is_confirmed(forms: Web) -> Non
         form = await key_form(forms, person, link)
         proof = proof_in(await upload(person, form, STATEMENT.encode()))
     assert (await forms.world.connections.view(connection_id)).status is PENDING
+    assert (await complete(forms, session_id, proof)).json()["status"] == "active"
+
+
+# -- certificates ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def certifier(tmp_path: Path) -> AsyncIterator[Certifier]:
+    async with certifying() as certifier:
+        await certifier.write(tmp_path)
+        yield certifier
+
+
+async def give_pair(
+    person: httpx.AsyncClient, form: str, parts: Mapping[str, str]
+) -> httpx.Response:
+    files = {name: ("mlcanary.pem", pem.encode(), "") for name, pem in parts.items()}
+    return await person.post(form, files=files, headers=OWN_FORM)
+
+
+async def test_a_user_connects_with_a_certificate_given_on_our_page(
+    certifier: Certifier, forms: Web
+) -> None:
+    connection_id, link, _ = await begin(forms, provider=CERTIFIED)
+    good, _ = await certifier.parts()
+    other, _ = await certifier.parts()
+    async with browser() as person, browser() as stranger:
+        assert "knows you by a certificate" in (await person.get(link)).text
+        form = await key_form(forms, person, link)
+        page = (await person.get(form)).text
+        for name in ("client_certificate", "private_key", "certificate_chain"):
+            assert f'<label for="{name}">' in page
+        assert 'enctype="multipart/form-data"' in page
+        assert (await give_pair(stranger, form, good)).status_code == 404
+        wrong = await give_pair(person, form, {**good, "private_key": other["private_key"]})
+        assert wrong.status_code == 409
+        assert "The private key is not the one of this certificate." in wrong.text
+        assert "PRIVATE KEY" not in wrong.text
+        # Of an empty field a browser sends a file without name and content.
+        done = await ended_on(
+            forms, person, await give_pair(person, form, {**good, "certificate_chain": ""})
+        )
+    assert "is connected" in done.text
+    await read_through(forms.world, connection_id)
+
+
+async def test_what_can_be_no_certificate_is_not_kept(certifier: Certifier, forms: Web) -> None:
+    _, link, _ = await begin(forms, provider=CERTIFIED)
+    good, _ = await certifier.parts()
+    async with browser() as person:
+        form = await key_form(forms, person, link)
+        half = await give_pair(person, form, {"client_certificate": good["client_certificate"]})
+        assert (half.status_code, "Choose the file of the private key." in half.text) == (422, True)
+        huge = {**good, "private_key": "mlcanary".ljust(300_000)}
+        too_long = await give_pair(person, form, huge)
+        assert (too_long.status_code, "mlcanary" in too_long.text) == (413, False)
+    assert await kept_keys(forms) == []
+
+
+async def test_a_certificate_is_used_only_once_its_user_is_confirmed(
+    certifier: Certifier, forms: Web
+) -> None:
+    connection_id, link, session_id = await begin(forms, provider=CERTIFIED, return_url=RETURN_URL)
+    good, _ = await certifier.parts()
+    async with browser() as person:
+        form = await key_form(forms, person, link)
+        proof = proof_in(await give_pair(person, form, good))
+    assert (await forms.world.connections.view(connection_id)).status is PENDING
+    assert await certifier.remote.log(endpoint="api") == []
     assert (await complete(forms, session_id, proof)).json()["status"] == "active"
 
 

@@ -7,7 +7,16 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from tests.given import FILES, LINKED, STATEMENT, read_through, write_files, write_linked
+from tests.given import (
+    CERTIFIED,
+    FILES,
+    LINKED,
+    STATEMENT,
+    certifying,
+    read_through,
+    write_files,
+    write_linked,
+)
 from tests.web.gateway import Web, gateway_of
 from tests.world import Servers, new_world
 
@@ -66,6 +75,26 @@ async def test_a_file_makes_a_connection_and_another_file_takes_its_place(import
     another = await put(importing, connection_id, FILES, file_body(longer))
     assert (another.status_code, another.json()["generation"]) == (200, 2)
     await read_through(importing.world, connection_id, times=2)
+
+
+async def test_a_certificate_makes_a_connection_and_another_takes_its_place(
+    servers: Servers, tmp_path: Path
+) -> None:
+    async with certifying() as certifier:
+        await certifier.write(tmp_path)
+        async with new_world(servers, tmp_path) as world, gateway_of(world) as web:
+            connection_id = uuid4()
+            first, second = [(await certifier.parts())[0] for _ in "ab"]
+            mixed = {**first, "private_key": second["private_key"]}
+            refused = await put(web, connection_id, CERTIFIED, {"type": "certificate", **mixed})
+            assert refused.status_code == 409
+            assert "PRIVATE KEY" not in refused.text
+            made = await put(web, connection_id, CERTIFIED, {"type": "certificate", **first})
+            assert (made.status_code, made.json()["credential_type"]) == (201, "certificate")
+            assert made.json()["reauthorize_by"] is not None
+            another = await put(web, connection_id, CERTIFIED, {"type": "certificate", **second})
+            assert (another.status_code, another.json()["generation"]) == (200, 2)
+            await read_through(world, connection_id)
 
 
 async def test_a_file_of_the_greatest_length_passes_and_a_longer_one_does_not(

@@ -22,10 +22,12 @@ from domain.secret import Secret
 from domain.status import ConnectionStatus
 from moorline.demo.canaries import CANARY, hunt
 from tests.given import (
+    CERTIFIED,
     FILES,
     LINKED,
     STATEMENT,
     brought,
+    certifying,
     file_of,
     read_through,
     secrets_of,
@@ -153,10 +155,28 @@ async def private(servers: Servers, tmp_path: Path) -> AsyncIterator[World]:
 async def test_a_life_that_is_decrypted_holds_no_secret(
     private: World, live: Callable[[World], Awaitable[Lived]], tmp_path: Path
 ) -> None:
-    lived = await live(private)
-    opened = tmp_path / "opened"
+    await expect_no_secret(private, await live(private), tmp_path / "opened")
+
+
+async def test_a_life_by_certificate_that_is_decrypted_holds_no_key(
+    servers: Servers, tmp_path: Path
+) -> None:
+    async with certifying() as certifier:
+        await certifier.write(tmp_path)
+        async with new_world(servers, tmp_path) as world, world.working():
+            first, second = [(await certifier.parts())[0] for _ in "ab"]
+            wrong = {**first, "private_key": second["private_key"]}
+            parts = [first, wrong, second]
+            lived = await a_life_by(world, CredentialType.CERTIFICATE, CERTIFIED, parts)
+            keys = tuple(each["private_key"].splitlines()[1] for each in (first, second))
+            with_keys = Lived(lived.connection_id, keys)
+            await expect_no_secret(world, with_keys, tmp_path / "opened")
+
+
+async def expect_no_secret(world: World, lived: Lived, opened: Path) -> None:
+    """Nothing of what Temporal holds of this life, decrypted, is one."""
     opened.mkdir()
-    texts = [text async for text in in_the_clear(private, lived.connection_id)]
+    texts = [text async for text in in_the_clear(world, lived.connection_id)]
     for number, text in enumerate(texts):
         (opened / f"{number}").write_bytes(text)
         assert not any(secret.encode() in text for secret in lived.secrets)
