@@ -155,7 +155,7 @@ async def private(servers: Servers, tmp_path: Path) -> AsyncIterator[World]:
 async def test_a_life_that_is_decrypted_holds_no_secret(
     private: World, live: Callable[[World], Awaitable[Lived]], tmp_path: Path
 ) -> None:
-    await expect_no_secret(private, await live(private), tmp_path / "opened")
+    await expect_no_secret(private, await live(private), tmp_path)
 
 
 async def test_a_life_by_certificate_that_is_decrypted_holds_no_key(
@@ -170,11 +170,12 @@ async def test_a_life_by_certificate_that_is_decrypted_holds_no_key(
             lived = await a_life_by(world, CredentialType.CERTIFICATE, CERTIFIED, parts)
             keys = tuple(each["private_key"].splitlines()[1] for each in (first, second))
             with_keys = Lived(lived.connection_id, keys)
-            await expect_no_secret(world, with_keys, tmp_path / "opened")
+            await expect_no_secret(world, with_keys, tmp_path)
 
 
-async def expect_no_secret(world: World, lived: Lived, opened: Path) -> None:
+async def expect_no_secret(world: World, lived: Lived, folder: Path) -> None:
     """Nothing of what Temporal holds of this life, decrypted, is one."""
+    opened = folder / "opened"
     opened.mkdir()
     texts = [text async for text in in_the_clear(world, lived.connection_id)]
     for number, text in enumerate(texts):
