@@ -46,6 +46,7 @@ def create_app(state: Path | None, issuer: str | None = None) -> Starlette:
         Route("/token", TokenCall(sandbox), methods=["POST"]),
         Route("/revoke", RevokeCall(sandbox), methods=["POST"]),
         Route("/account", pages.account, methods=["GET", "POST"]),
+        Route("/account/transactions.csv", pages.export, methods=["GET"]),
         *(Mount(place, routes=data_routes(sandbox)) for place in PLACES),
         Mount("/_sandbox", routes=[*Control(sandbox).routes(), *FinancesControl(sandbox).routes()]),
         Route("/healthz", healthz),

@@ -10,9 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from .authorization import AuthorizationRequest, SentBack, Unanswerable
+from .export import export
 from .forms import Form
 from .keys import Kind
-from .rendering import COOKIE, found, page, remembering, see_other
+from .rendering import COOKIE, HEADERS, found, page, remembering, see_other
 from .sandbox import Sandbox
 from .sessions import PASSWORD, USERS, Session
 
@@ -46,6 +47,16 @@ class Pages:
         if session.user is None:
             return self._login(request, session)
         return self._show_account(session, session.user)
+
+    async def export(self, request: Request) -> Response:
+        """The user's transactions, as a file to be given elsewhere."""
+        session = self._session(request)
+        if session.user is None:
+            return see_other("/account")
+        headers = {**HEADERS, "Content-Disposition": 'attachment; filename="transactions.csv"'}
+        with self._sandbox.store.transaction():
+            text = export(self._sandbox.finances, session.user, time.time())
+        return Response(text, headers=headers, media_type="text/csv")
 
     def _show_account(self, session: Session, user: str, new_key: str = "") -> Response:
         grants = self._sandbox.grants.all(time.time(), user)

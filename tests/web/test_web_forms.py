@@ -5,10 +5,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.formparsers import MultiPartParser
 
 from domain.credentials import CredentialType
 from domain.files import LONGEST_FILE
 from domain.status import ConnectionStatus
+from gateway.forms import LONGEST
 from storage.session_ends import SETTLED_WITHIN
 from tests.given import (
     CERTIFIED,
@@ -190,6 +192,10 @@ async def test_a_file_that_is_too_long_is_refused_and_not_kept(forms: Web, size:
     assert "That is longer than it can be." in answer.text
     assert "mlcanary" not in answer.text
     assert await kept_keys(forms) == []
+
+
+def test_no_form_is_so_long_that_it_would_come_to_lie_on_a_disk() -> None:
+    assert max(LONGEST.values()) < MultiPartParser.spool_max_size
 
 
 async def test_a_form_whose_length_nobody_knows_is_refused_before_it_is_read(forms: Web) -> None:

@@ -79,6 +79,17 @@ async def test_another_file_takes_its_place_and_is_read_at_once(filed: World) ->
     assert (await balances(filed, connection_id))["Savings"] == 15
 
 
+async def test_a_shorter_file_is_read_from_its_beginning(filed: World) -> None:
+    connection_id = await brought(filed, file_of(STATEMENT), KIND, FILES)
+    await read_through(filed, connection_id)
+    header = STATEMENT.partition("\n")[0]
+    later = f"{header}\nDE02 1234 5678 9012,2026-11-01,-1,EUR,Tea,1185.00\n"
+    await filed.connections.supply(connection_id, secrets_of(file_of(later)))
+    await read_through(filed, connection_id, times=2)
+    assert len(await amounts(filed, connection_id)) == 5
+    assert await balances(filed, connection_id) == {"••••9012": 1185}
+
+
 async def test_a_file_that_cannot_be_read_leaves_the_old_one_in_its_place(filed: World) -> None:
     connection_id = await brought(filed, file_of(STATEMENT), KIND, FILES)
     with pytest.raises(Conflict, match="this file cannot be read"):

@@ -5,6 +5,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from sqlmodel import select
 
 from domain.credentials import CredentialType
 from domain.errors import Conflict, InvalidInput, NotFound, NotFresh
@@ -12,6 +13,7 @@ from domain.outcomes import Revocation
 from domain.result import Failure
 from domain.secret import Secret
 from domain.status import ConnectionStatus, StatusReason
+from storage.tables import StagedRow
 from tests.given import LINKED, bring, brought, read_through, write_linked
 from tests.world import BROKER, Servers, World, new_world, write_broker
 
@@ -92,6 +94,8 @@ async def test_what_cannot_be_verified_now_is_no_refusal_and_is_not_kept(linked:
     secret = {"access_token": Secret(other.api_key)}
     with pytest.raises(NotFresh, match="cannot say now whether this link token is good"):
         await linked.connections.supply(connection_id, secret)
+    async with linked.database.transaction() as session:
+        assert (await session.exec(select(StagedRow))).all() == []
     assert (await linked.connections.supply(connection_id, secret)).generation == 2
 
 
