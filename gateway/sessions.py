@@ -25,7 +25,7 @@ from storage.database import Database, now
 from storage.gateway_tables import ConnectSessionRow
 from storage.tables import AttemptRow, ConnectionRow
 
-KEY_WINDOW: Final = timedelta(minutes=30)
+FORM_WINDOW: Final = timedelta(minutes=30)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Sessions:
         """A session for an attempt that was begun, or for a form."""
         async with self._database.transaction() as session:
             at = await now(session)
-            expires_at = at + KEY_WINDOW
+            expires_at = at + FORM_WINDOW
             if attempt_id is not None:
                 expires_at = (await attempts.get(session, attempt_id)).expires_at
             row, link = connect_sessions.new(

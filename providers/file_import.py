@@ -1,5 +1,6 @@
 """Files that users export at a provider and give to us: read here, and sent to nobody."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
@@ -36,7 +37,7 @@ class FileImport:
         if len(content.encode(errors="surrogatepass")) > LONGEST_FILE:
             return GivenRefusal(f"a file has at most {LONGEST_FILE} bytes")
         try:
-            Statement.parse(content)
+            await asyncio.to_thread(Statement.parse, content)
         except NotAStatement as error:
             return GivenRefusal(f"this file cannot be read: {error}")
         return None

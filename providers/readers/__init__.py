@@ -4,6 +4,7 @@ A reader turns what a provider answers into ``domain.finances``, and whatever go
 ``ReadingFailed``. It stores nothing, and keeps nothing of an answer that is not asked for.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
@@ -39,7 +40,7 @@ async def reading(
     if not all(secret.get(name) for name in kind.needs):
         raise ReadingFailed(SyncOutcome.UNREADABLE)
     if entry.data.url is None:
-        yield FileReader(secret["file_content"])
+        yield await asyncio.to_thread(FileReader, secret["file_content"])
     elif isinstance(entry, CertificateEntry):
         async with _knowing(entry, secret) as known:
             yield READERS[entry.data.reader](Source(entry.data.url, {}, known))

@@ -141,6 +141,17 @@ async def test_a_new_session_replaces_a_link_token_in_place(forms: Web) -> None:
     assert lease.access_token.reveal() == other.api_key
 
 
+async def test_bug_the_form_of_a_session_that_leads_to_a_provider_was_shown(forms: Web) -> None:
+    """Whoever guessed its address was asked for a key that nothing would come of."""
+    _, link, session_id = await begin(forms)
+    async with browser() as person:
+        assert (await person.post(link, headers=OWN_FORM)).status_code == 200
+        form = f"{forms.options.public_url}/give/{session_id}"
+        answers = [await person.get(form), await fill_in(person, form, api_key="mlcanary")]
+    for answer in answers:
+        assert (answer.status_code, "Nothing to connect here" in answer.text) == (404, True)
+
+
 # -- files -------------------------------------------------------------------------------------
 
 
