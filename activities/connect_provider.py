@@ -5,13 +5,13 @@ them. A refused command leaves its two events and nothing else. Repeated, it cha
 """
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 
 from activities.adopt import adopted, born_as
+from activities.given import refusal_of, sealed
 from activities.holding import beating
 from activities.payloads import Adopted, ConnectWithCredentials
 from activities.resources import Resources, cause
@@ -19,13 +19,13 @@ from domain.commands import ConnectProviderError, check_connect
 from domain.connection import storable
 from domain.credentials import CredentialType
 from domain.deadlines import DeadlineSource, Lifetimes, after_authorization
-from domain.errors import InvalidInput, NotFound, StorageFault
+from domain.errors import StorageFault
 from domain.events import ProviderConnectionAttempted, ProviderConnectionFailed
 from domain.result import Failure
 from domain.secret import Secret
 from domain.standing import next_refresh
 from domain.status import ConnectionStatus, StatusReason
-from providers.api_key import ApiKey, KeyRefusal
+from providers.given import GivenRefusal
 from storage import connections, credentials, data_keys, events, staging
 from storage.claims import Purpose
 from storage.connections import Provider
@@ -33,13 +33,6 @@ from storage.credentials import SEALED_AS, Envelope
 from storage.database import lock_connection
 from storage.tables import StagedRow
 from storage.vault import DataKey
-
-NEEDED: Final = {
-    CredentialType.OAUTH2: ("access_token",),
-    CredentialType.LINK_TOKEN: ("access_token",),
-}
-"""What credentials must hold, by their type, to be of any use here."""
-VERIFY_WITHIN: Final = timedelta(seconds=10)
 
 
 class Connecting:
@@ -53,7 +46,7 @@ class Connecting:
     async def connect_provider(self, request: ConnectWithCredentials) -> Adopted:
         """Carry out the command, or say why it is refused.
 
-        An API key is shown to the provider first: one that it does not take makes no connection.
+        What a user gives is verified first: what is not good makes no connection.
 
         Raises:
             StorageFault: the data key does not open here; nothing is refused for that.
@@ -73,7 +66,7 @@ class Connecting:
                 alias=request.alias,
             )
             if isinstance(checked, Failure):
-                refusal = KeyRefusal(checked.error)
+                refusal = GivenRefusal(checked.error)
             if refusal is not None:
                 await _refuse(session, request, refusal.message, at)
                 if staged is not None:
@@ -85,7 +78,7 @@ class Connecting:
             assert staged is not None  # checked just above
             return await self._born(session, request, staged, at)
 
-    async def _refusal_of_credentials(self, request: ConnectWithCredentials) -> KeyRefusal | None:
+    async def _refusal_of_credentials(self, request: ConnectWithCredentials) -> GivenRefusal | None:
         """Why these credentials make no connection; None if they are good, or there are none."""
         async with self._resources.database.transaction() as session:
             staged = await staging.get(session, request.staged_id) if request.staged_id else None
@@ -95,25 +88,13 @@ class Connecting:
         try:
             secret = staging.open_staged(key, staged)
         except StorageFault:  # they were not sealed by ``seal``, or for another connection
-            return KeyRefusal(ConnectProviderError.INVALID_CREDENTIALS)
-        if staged.credential_type == CredentialType.API_KEY:
-            return await self._refusal_of_key(request, secret)
-        needed = NEEDED.get(CredentialType(staged.credential_type), ())
-        if not all(secret.get(name) for name in needed):
-            return KeyRefusal(ConnectProviderError.INVALID_CREDENTIALS)
+            return GivenRefusal(ConnectProviderError.INVALID_CREDENTIALS)
+        kind = CredentialType(staged.credential_type)
+        if kind.is_given:
+            return await refusal_of(self._resources, request.provider_slug, kind, secret)
+        if not all(secret.get(name) for name in kind.needs):
+            return GivenRefusal(ConnectProviderError.INVALID_CREDENTIALS)
         return None
-
-    async def _refusal_of_key(
-        self, request: ConnectWithCredentials, secret: Mapping[str, Secret]
-    ) -> KeyRefusal | None:
-        if "api_key" not in secret:
-            return KeyRefusal(ConnectProviderError.INVALID_CREDENTIALS)
-        try:
-            entry = self._resources.catalogue.api_key(request.provider_slug)
-        except (NotFound, InvalidInput) as error:
-            return KeyRefusal(str(error))
-        provider = ApiKey(entry, self._resources.http)
-        return await provider.refusal_of(secret["api_key"], within=VERIFY_WITHIN)
 
     async def _born(
         self,
@@ -129,10 +110,7 @@ class Connecting:
         attempted = ProviderConnectionAttempted(**connections.provider(row, at))
         await events.append(session, row, attempted, cause())
         key = await data_keys.obtain(session, self._resources.vault, row.id)
-        envelope = _envelope(key, staging.open_staged(key, staged), staged, at)
-        if staged.credential_type == CredentialType.API_KEY:
-            entry = self._resources.catalogue.api_key(row.provider_slug)
-            envelope = envelope.model_copy(update={"refresh_at": at + entry.verify_every})
+        envelope = self._envelope(key, staged, row.provider_slug, at)
         credentials.replace(await connections.credentials_of(session, row.id), envelope, at)
         row.reauthorize_by = credentials.must_act_by(envelope)
         await staging.clear(session, row.id)  # also what a repeated command has left
@@ -141,8 +119,17 @@ class Connecting:
         )
         return await adopted(session, row, request, at, self._resources.catalogue)
 
+    def _envelope(self, key: DataKey, staged: StagedRow, slug: str, at: datetime) -> Envelope:
+        secret = staging.open_staged(key, staged)
+        if not CredentialType(staged.credential_type).is_given:
+            return _of_tokens(key, secret, staged, at)
+        ends_at = staged.expires_at
+        return sealed(
+            self._resources, slug, key, secret, generation=1, claim=0, ends_at=ends_at, at=at
+        )
 
-def _envelope(
+
+def _of_tokens(
     key: DataKey, secret: Mapping[str, Secret], staged: StagedRow, at: datetime
 ) -> Envelope:
     lifetimes = Lifetimes(access_token=staged.expires_at - at if staged.expires_at else None)

@@ -167,5 +167,6 @@ def standing_of(row: CredentialsRow, now: datetime) -> Standing | None:
         from_stored(row.deadlines),
         sent_at=row.sent_at,
         refresh_at=row.refresh_at,
+        refreshable=row.refreshable,
         now=now,
     )

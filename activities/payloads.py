@@ -204,13 +204,13 @@ class RenameConnection(OfConnection):
 
 
 class VerifyApiKey(OfConnection):
-    """Look whether the key of this generation is still good."""
+    """Look whether what its user gave, of this generation, is still good: a key, a certificate."""
 
     generation: int
 
 
 class ReplaceApiKey(OfConnection):
-    """Put the key that was staged in the place of the stored one, newer than ``generation``."""
+    """Put what was staged in the place of what is stored, newer than ``generation``."""
 
     staged_id: UUID
     generation: int = 0

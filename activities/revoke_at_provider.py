@@ -83,9 +83,8 @@ class RevocationAtProvider:
         claim = holding.claim
         if claim.data_key is None:
             return [], []
-        if claim.connection.credential_type == CredentialType.API_KEY:
-            # Only its user can end it, where it was made.
-            return [TokenReceipt(token="api_key", result=Revocation.UNSUPPORTED)], []
+        if (kind := CredentialType(claim.connection.credential_type)).is_given:
+            return _left_to_users(kind, claim), []
         receipts: list[TokenReceipt] = []
         unsettled: list[Answer] = []
         for held in _held(claim):
@@ -138,6 +137,14 @@ class RevocationAtProvider:
                 at = await self._resources.clock.now(session)
                 slug = claim.connection.provider_slug
                 await provider_apps.misconfigured(session, slug, answer.code, at)
+
+
+def _left_to_users(kind: CredentialType, claim: Claim) -> list[TokenReceipt]:
+    """Only its user can end it, where it was made; a file was never shown to anyone."""
+    if kind is CredentialType.FILE_IMPORT or claim.credentials.sealed is None:
+        return []
+    dies_at = claim.credentials.expires_at
+    return [TokenReceipt(token=kind.value, result=Revocation.UNSUPPORTED, dies_at=dies_at)]
 
 
 def _held(claim: Claim) -> list[_Held]:

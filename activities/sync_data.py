@@ -5,6 +5,7 @@ attempt still counts: that nobody has begun after it, and that the user has neit
 disconnected. So nothing is read twice into two rows, and nothing is written that may not be.
 """
 
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -19,7 +20,7 @@ from domain.errors import NotFound, StorageFault
 from domain.finances import Account
 from domain.syncs import SyncOutcome, next_sync
 from providers.entry import ProviderEntry
-from providers.readers import reader_of
+from providers.readers import reading
 from providers.readers.reading import Reader, ReadingFailed
 from storage import finances, leases, syncs, views
 from storage.credentials import SEALED_AS
@@ -64,14 +65,15 @@ class Syncing:
         run = _Run(self._resources, attempt, Counts())
         outcome, retry_after = SyncOutcome.SYNCED, None
         try:
-            await run.read(self._reader(entry, held))
+            async with self._reading(entry, held) as reader:
+                await run.read(reader)
         except ReadingFailed as failed:
             outcome, retry_after = failed.outcome, failed.retry_after
         except _Superseded:
             return Synced(outcome=SyncOutcome.STOPPED)
         return await self._finish(run, entry.data.every, outcome, retry_after, held)
 
-    def _reader(self, entry: ProviderEntry, held: Leasable) -> Reader:
+    def _reading(self, entry: ProviderEntry, held: Leasable) -> AbstractAsyncContextManager[Reader]:
         if held.remaining is not None and held.remaining <= timedelta(0):
             raise ReadingFailed(SyncOutcome.UNAUTHORIZED)
         try:
@@ -81,7 +83,7 @@ class Syncing:
             secret = key.open(SEALED_AS, held.credentials.generation, held.credentials.sealed)
         except StorageFault:
             raise ReadingFailed(SyncOutcome.UNREADABLE) from None
-        return reader_of(entry, secret, self._resources.http)
+        return reading(entry, secret, self._resources.http)
 
     async def _finish(
         self,

@@ -1,10 +1,13 @@
-"""Looking whether an API key is still good: it cannot be renewed, and nobody tells us its end.
+"""Looking whether what a user gave is still good: an API key, a link token, a certificate.
+
+It cannot be renewed by us, and nobody tells us when it is taken back.
 
 Verifying changes nothing at the provider, so it needs no claim and may be repeated freely. One
 refusal ends nothing, for it may be the provider's own mistake; so many in a row as the entry says
 do.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -15,15 +18,16 @@ from activities.holding import heartbeats
 from activities.payloads import Refreshed, VerifyApiKey
 from activities.policies import CALL_DEADLINE
 from activities.resources import Resources, cause
+from domain.credentials import CredentialType
 from domain.errors import InvalidInput, NotFound, StorageFault
 from domain.events import ConnectionDegraded, ConnectionRecovered
 from domain.outcomes import Outcome
 from domain.schedule import retry_delay
 from domain.secret import Secret
 from domain.status import StatusReason
-from providers.api_key import ApiKey
 from providers.classifier import Answer
-from providers.entry import ApiKeyEntry
+from providers.entries_given import VerifiedEntry
+from providers.giving import given_of
 from storage import events, leases, provider_apps
 from storage.connections import credentials_of, locked, subject
 from storage.credentials import SEALED_AS
@@ -39,7 +43,7 @@ class Verification:
 
     @activity.defn
     async def verify_api_key(self, request: VerifyApiKey) -> Refreshed:
-        """Verify the key once, and say when it is to be verified again.
+        """Verify it once, and say when it is to be verified again.
 
         Raises:
             Unreachable: the database is away; tried again.
@@ -55,25 +59,32 @@ class Verification:
             return Refreshed(outcome=Outcome.UNAVAILABLE, ended=ended)
         if held.credentials.generation < request.generation:
             return await self._record(request, None, Answer(Outcome.ROLLED_BACK))
-        slug = held.connection.provider_slug
         try:
-            entry = self._resources.catalogue.api_key(slug)
-            key = self._open(held)
+            entry = self._entry(held)
+            secret = self._open(held)
         except (NotFound, InvalidInput):
             return await self._record(request, None, Answer(Outcome.APP_MISCONFIGURED))
         except StorageFault:
             return await self._record(request, None, Answer(Outcome.STORAGE_FAULT))
-        answer = await ApiKey(entry, self._resources.http).verify(key, within=CALL_DEADLINE)
+        given = given_of(entry, self._resources.http)
+        answer = await given.verify(secret, within=CALL_DEADLINE)
         return await self._record(request, entry, answer)
 
-    def _open(self, held: Leasable) -> Secret:
+    def _entry(self, held: Leasable) -> VerifiedEntry:
+        kind = CredentialType(held.connection.credential_type)
+        entry = self._resources.catalogue.given(held.connection.provider_slug, kind)
+        if not isinstance(entry, VerifiedEntry):
+            raise InvalidInput(f"there is nobody to ask at {entry.slug}")
+        return entry
+
+    def _open(self, held: Leasable) -> Mapping[str, Secret]:
         if held.data_key is None or held.credentials.sealed is None:
             raise StorageFault("the connection's secrets are not there")
         key = self._resources.vault.unwrap(held.data_key)
-        return key.open(SEALED_AS, held.credentials.generation, held.credentials.sealed)["api_key"]
+        return key.open(SEALED_AS, held.credentials.generation, held.credentials.sealed)
 
     async def _record(
-        self, request: VerifyApiKey, entry: ApiKeyEntry | None, answer: Answer
+        self, request: VerifyApiKey, entry: VerifiedEntry | None, answer: Answer
     ) -> Refreshed:
         async with self._resources.database.transaction() as session:
             connection = await locked(session, request.connection_id)
@@ -82,7 +93,7 @@ class Verification:
             if connection.ended_at is not None:
                 return Refreshed(outcome=answer.outcome, ended=True)
             if credentials.generation > request.generation:
-                # Another key has taken its place: say how that one stands.
+                # Another has taken its place: say how that one stands.
                 there = standing_of(credentials, at)
                 return Refreshed(outcome=Outcome.VERIFIED, standing=there)
             if entry is None or answer.outcome is not Outcome.VERIFIED:
@@ -100,7 +111,7 @@ class Verification:
 async def _fail(
     session: AsyncSession,
     connection: ConnectionRow,
-    entry: ApiKeyEntry | None,
+    entry: VerifiedEntry | None,
     answer: Answer,
     at: datetime,
 ) -> Refreshed:

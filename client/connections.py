@@ -13,11 +13,11 @@ from typing import Final, TypeVar
 from uuid import UUID, uuid4
 
 from client.authorizations import Admit, Authorizations, Received
-from client.imports import AdmitKey, Imports
+from client.imports import AdmitGiven, Imports
 from client.leasing import DEFAULT_MIN_TTL, Lease, Leases
 from client.messaging import Messaging
 from client.reading import POLL_S, Reading
-from client.refusals import Gone, needs_user
+from client.refusals import Gone, NotVerified, needs_user
 from client.rejections import Rejection, Rejections
 from domain.commands import ConnectProvider
 from domain.connection import is_valid_alias
@@ -37,6 +37,7 @@ from domain.result import Result
 from domain.secret import Secret
 from domain.status import ConnectionStatus, StatusReason
 from domain.view import ConnectionView, Receipt
+from domain.words import one
 from providers.catalogue import Catalogue
 from storage import connect_sessions, connections
 from storage.database import Database, now
@@ -131,15 +132,17 @@ class ConnectionsClient(Reading):
         begun = await self._messaging.start_authorizing(start, pages)
         return Connecting(start.connection_id, begun.attempt_id, begun.url)
 
-    async def await_key(
+    async def await_given(
         self, provider_slug: str, user_id: UUID, connection_id: UUID, alias: str | None = None
     ) -> ConnectionView:
-        """Begin a connection to a provider whose users bring a key: PENDING until one is supplied.
+        """Begin a connection to a provider whose users give us what it works by.
+
+        PENDING until something good is supplied.
 
         Raises:
             NotFound, InvalidInput, Conflict, Unreachable: as ``connect``.
         """
-        self._catalogue.api_key(provider_slug)
+        self._catalogue.given(provider_slug)
         if not is_valid_alias(alias):
             raise InvalidInput(ProviderConnectionError.INVALID_ALIAS)
         start = StartConnection(
@@ -228,37 +231,57 @@ class ConnectionsClient(Reading):
         question = Authorize(attempt_id=received.attempt_id)
         return await self._ask(received.connection_id, "authorize", question, ConnectionView)
 
-    async def supply_key(self, connection_id: UUID, api_key: Secret) -> ConnectionView:
-        """Put another API key in the place of the stored one: ACTIVE again, in place.
+    async def supply(self, connection_id: UUID, secret: Mapping[str, Secret]) -> ConnectionView:
+        """Put what its user gives in the place of what is stored: ACTIVE again, in place.
+
+        Args:
+            secret: by the connection's type, see ``CredentialType``.
 
         Raises:
-            Conflict: the provider does not take it, or the connection has ended.
-            InvalidInput: its provider takes no keys.
+            Conflict: it is not good, or the connection has ended.
+            NotFresh: the provider cannot say now whether it is good; nothing is kept.
+            InvalidInput: its provider asks users on a page of its own, or a part is missing.
         """
-        return await self.use_key(connection_id, await self.keep_key(connection_id, api_key))
+        staged_id = await self.keep(connection_id, secret)
+        try:
+            return await self.use(connection_id, staged_id)
+        except NotVerified:
+            await self._imports.forget(staged_id)
+            raise
 
-    async def keep_key(
-        self, connection_id: UUID, api_key: Secret, admit: AdmitKey | None = None
+    async def supply_key(self, connection_id: UUID, api_key: Secret) -> ConnectionView:
+        """The same with an API key."""
+        return await self.supply(connection_id, {"api_key": api_key})
+
+    async def keep(
+        self,
+        connection_id: UUID,
+        secret: Mapping[str, Secret],
+        admit: AdmitGiven | None = None,
     ) -> UUID:
-        """Keep a key, sealed, until ``use_key``; the id of where it is kept.
+        """Keep what its user gives, sealed, until ``use``; the id of where it is kept.
 
         Args:
             admit: looks, in the same transaction, whether this browser may bring it.
 
         Raises:
             Conflict: the connection has ended.
-            InvalidInput: its provider takes no keys.
+            InvalidInput: its provider asks users on a page of its own, or a part is missing.
         """
         view = await self.view(connection_id)
-        self._catalogue.api_key(view.provider_slug)
+        kind = view.credential_type
+        self._catalogue.given(view.provider_slug)
+        if not all(secret.get(name) for name in kind.needs):
+            raise InvalidInput(f"{one(kind)} consists of {', '.join(kind.needs)}")
         await self._revoked(connection_id)
-        return await self._imports.keep(connection_id, api_key, admit)
+        return await self._imports.keep(connection_id, secret, kind, admit)
 
-    async def use_key(self, connection_id: UUID, staged_id: UUID) -> ConnectionView:
-        """Have a kept key verified and stored; one that is not taken is destroyed.
+    async def use(self, connection_id: UUID, staged_id: UUID) -> ConnectionView:
+        """Have what was kept verified and stored; what is not good is destroyed.
 
         Raises:
-            Conflict: the provider does not take it, or the connection has ended.
+            Conflict: it is not good, or the connection has ended.
+            NotFresh: the provider cannot say now whether it is good; it is kept for another try.
         """
         try:
             question = SupplyKey(staged_id=staged_id)
@@ -280,7 +303,7 @@ class ConnectionsClient(Reading):
                 while (await self.view(connection_id)).revoking is not None:
                     await asyncio.sleep(POLL_S)
         except TimeoutError:
-            raise Conflict("the old key is still being revoked; try again") from None
+            raise Conflict("the old one is still being revoked; try again") from None
 
     # -- using ---------------------------------------------------------------------------------
 
@@ -295,7 +318,7 @@ class ConnectionsClient(Reading):
     async def rejected(self, connection_id: UUID, generation: int) -> Rejection:
         """The provider has refused the token of this generation: see to it that there is another.
 
-        A key is not renewed; it is verified, and stays where the provider takes it.
+        What a user gave is not renewed; it is verified, and stays where the provider takes it.
 
         Raises:
             NotFound, NeedsUser, Conflict, NotFresh, InvalidInput: see ``client.rejections``.
@@ -310,8 +333,8 @@ class ConnectionsClient(Reading):
             NotFresh: the provider did not give one.
         """
         view = await self.view(connection_id)
-        if view.credential_type is CredentialType.API_KEY:
-            raise Conflict("an API key cannot be refreshed: it is verified by itself")
+        if view.credential_type.is_given:
+            raise Conflict(f"{one(view.credential_type)} cannot be refreshed: its user renews it")
         async with self._living(connection_id):
             fresh = await self._messaging.refresh_now(connection_id, view.generation)
             view = await self.view(connection_id)

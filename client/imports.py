@@ -37,8 +37,8 @@ POLL_S: Final = 0.1
 BIRTH_TIMEOUT: Final = timedelta(seconds=60)
 
 
-AdmitKey = Callable[[AsyncSession, UUID], Awaitable[None]]
-"""Whether a key may be kept here, under this id; what it raises keeps it from being so."""
+AdmitGiven = Callable[[AsyncSession, UUID], Awaitable[None]]
+"""Whether it may be kept here, under this id; what it raises keeps it from being so."""
 
 
 class Imports:
@@ -67,18 +67,21 @@ class Imports:
         return ProviderCredentials(sealed, credential_type, expires_at)
 
     async def keep(
-        self, connection_id: UUID, api_key: Secret, admit: AdmitKey | None = None
+        self,
+        connection_id: UUID,
+        secret: Mapping[str, Secret],
+        credential_type: CredentialType,
+        admit: AdmitGiven | None = None,
     ) -> UUID:
-        """Keep a key that is to replace another; the id of where it is kept.
+        """Keep what is to take the place of what is stored; the id of where it is kept.
 
         Raises:
             Conflict: the connection has been disconnected.
         """
         async with self._database.transaction() as session:
             await _refuse_ended(session, connection_id)
-            secret = {"api_key": api_key}
             sealed = await staging.seal(session, self._vault, connection_id, secret)
-            credentials = ProviderCredentials(sealed, CredentialType.API_KEY, None)
+            credentials = ProviderCredentials(sealed, credential_type, None)
             at = await now(session)
             row = await staging.stage(session, self._vault, connection_id, credentials, at)
             if admit is not None:
@@ -87,7 +90,7 @@ class Imports:
             return row.id
 
     async def forget(self, staged_id: UUID) -> None:
-        """Destroy a kept key that was not taken."""
+        """Destroy what was kept and not taken."""
         async with self._database.transaction() as session:
             await staging.discard(session, staged_id)
 

@@ -12,10 +12,12 @@ from typing import Final
 from uuid import UUID
 
 from client.refusals import needs_user
+from domain.credentials import CredentialType
 from domain.errors import Conflict, NotFresh, StorageFault
 from domain.schedule import capped_min_ttl
 from domain.secret import Secret
 from domain.status import ConnectionStatus, StatusReason
+from domain.words import one
 from providers.token_answers import is_bearer
 from storage import leases
 from storage.credentials import SEALED_AS
@@ -27,6 +29,8 @@ DEFAULT_MIN_TTL: Final = timedelta(seconds=60)
 NO_TTL: Final = timedelta(0)
 TRIES: Final = 3
 
+_KEPT: Final = frozenset({CredentialType.CERTIFICATE, CredentialType.FILE_IMPORT})
+
 EnsureFresh = Callable[[UUID, int, timedelta, datetime], Awaitable[None]]
 """Has a token newer than this generation made; it is told the instant of the database, too."""
 
@@ -35,7 +39,8 @@ EnsureFresh = Callable[[UUID, int, timedelta, datetime], Awaitable[None]]
 class Lease:
     """An access token, and how long it can be relied on.
 
-    Of a connection by API key it is the key: that one has no end, and no disconnect recalls it.
+    Of a connection by API key or link token it is that: it has no end, and no disconnect recalls
+    it. A certificate or a file is not handed out.
 
     ``min_ttl`` is what could be promised of what was asked: at most half the token's lifetime.
     """
@@ -65,7 +70,7 @@ class Leases:
         Raises:
             NotFound: no such connection.
             NeedsUser: only the user can bring it back.
-            Conflict: it is pending, or its end has been asked for.
+            Conflict: it is pending, its end has been asked for, or it has nothing to hand out.
             NotFresh: no token that lives long enough, for now.
             StorageFault: the stored secret does not open.
         """
@@ -94,7 +99,8 @@ class Leases:
         generation = found.credentials.generation
         key = self._vault.unwrap(found.data_key)
         secret = key.open(SEALED_AS, generation, found.credentials.sealed)
-        token = secret["api_key"] if "api_key" in secret else secret["access_token"]
+        kind = CredentialType(found.connection.credential_type)
+        token = secret["api_key"] if kind is CredentialType.API_KEY else secret["access_token"]
         return Lease(token, found.credentials.expires_at, generation, promised)
 
 
@@ -105,6 +111,9 @@ def _judge(found: Leasable, min_ttl: timedelta) -> timedelta | None:
         raise Conflict("the connection has been disconnected")
     if not found.available:
         raise needs_user(ConnectionStatus(connection.status), StatusReason(connection.reason))
+    kind = CredentialType(connection.credential_type)
+    if kind in _KEPT:
+        raise Conflict(f"{one(kind)} is not handed out: it is used here, to read data")
     if not is_bearer(credentials.token_type):
         raise NotFresh("the provider issues tokens of a type that cannot be handed out")
     promised = capped_min_ttl(min_ttl, found.lifetime)

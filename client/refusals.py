@@ -41,6 +41,10 @@ class Draining(NotFresh):
     """The run is about to continue as new; the next one answers."""
 
 
+class NotVerified(NotFresh):
+    """The provider cannot say now whether what a user gave is good."""
+
+
 FLOODED = "limit for signal events"
 """What Temporal says of a run that was sent 10,000 signals: it takes no more of them."""
 
@@ -62,6 +66,7 @@ _BY_TYPE: dict[str, type[MoorlineError]] = {
     "Unavailable": Unreachable,
     "Busy": NotFresh,
     "Draining": Draining,
+    "NotVerified": NotVerified,
 }
 
 

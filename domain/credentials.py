@@ -18,13 +18,23 @@ class CredentialType(StrEnum):
     API_KEY = "api_key"
     """{api_key, api_secret?}"""
     LINK_TOKEN = "link_token"
-    """{access_token, item_id, institution_id}"""
+    """{access_token, item_id?, institution_id?}"""
     CERTIFICATE = "certificate"
-    """{client_certificate, private_key, certificate_chain}"""
+    """{client_certificate, private_key, certificate_chain?}, all PEM"""
     FILE_IMPORT = "file_import"
     """{file_content, file_format, file_name}"""
     CUSTOM = "custom"
     """Whatever the provider's own module says."""
+
+    @property
+    def is_given(self) -> bool:
+        """Whether its user gives it to us as it is: verified by us, renewed by the user alone."""
+        return self in _GIVEN
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The parts without which it is of no use here; the first one opens the data."""
+        return _NEEDS.get(self, ())
 
     @classmethod
     def values(cls) -> list[str]:
@@ -45,6 +55,23 @@ class CredentialType(StrEnum):
     def never_expires(cls) -> list["CredentialType"]:
         """Types that carry no end of their own."""
         return [cls.API_KEY, cls.CERTIFICATE, cls.FILE_IMPORT]
+
+
+_GIVEN = frozenset(
+    {
+        CredentialType.API_KEY,
+        CredentialType.LINK_TOKEN,
+        CredentialType.CERTIFICATE,
+        CredentialType.FILE_IMPORT,
+    }
+)
+_NEEDS = {
+    CredentialType.OAUTH2: ("access_token",),
+    CredentialType.API_KEY: ("api_key",),
+    CredentialType.LINK_TOKEN: ("access_token",),
+    CredentialType.CERTIFICATE: ("client_certificate", "private_key"),
+    CredentialType.FILE_IMPORT: ("file_content", "file_format", "file_name"),
+}
 
 
 @dataclass(frozen=True, repr=False)

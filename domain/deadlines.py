@@ -32,6 +32,8 @@ class DeadlineSource(StrEnum):
     RESPONSE = "response"
     JWT = "jwt"
     """The ``exp`` and ``iat`` inside an access token that is a JWT."""
+    CERTIFICATE = "certificate"
+    """The ``notAfter`` inside a client certificate."""
     CATALOGUE = "catalogue"
 
 

@@ -14,14 +14,17 @@ from domain.patience import given_up_at
 from domain.status import ConnectionStatus, StatusReason
 from domain.view import ConnectionView, Receipt, TokenReceipt, Trouble
 from domain.words import (
-    CAUSE,
+    GIVEN,
     READING,
     WHO,
     WHO_MENDS,
     WHO_MENDS_READING,
     WHY,
     Actor,
+    cause,
     instant,
+    one,
+    why,
 )
 
 
@@ -68,10 +71,10 @@ def _why(view: ConnectionView) -> str:
     if view.ending:
         return "its end has been asked for."
     if view.reason is StatusReason.AUTHORIZATION_STARTED and view.attempt is None:
-        if view.credential_type is CredentialType.API_KEY:
-            return "its user is to bring an API key."
+        if view.credential_type.is_given:
+            return f"its user is to bring {one(view.credential_type)}."
         return "it has been created, and no authorization was begun yet."
-    return WHY[view.reason]
+    return why(view.reason, view.credential_type)
 
 
 def _next(view: ConnectionView, now: datetime) -> tuple[str, datetime | None, Actor]:
@@ -91,7 +94,9 @@ def _next(view: ConnectionView, now: datetime) -> tuple[str, datetime | None, Ac
         case _:
             until = given_up_at(view.status, view.since, view.connected_at)
             over = f" If not, it is disconnected {instant(until)}." if until else ""
-            following = f"the user authorizes again; the connection keeps its id.{over}"
+            given = view.credential_type.is_given
+            does = f"brings {one(view.credential_type)}" if given else "authorizes"
+            following = f"the user {does} again; the connection keeps its id.{over}"
             return following, until, Actor.USER
 
 
@@ -99,23 +104,25 @@ def _next_pending(view: ConnectionView) -> tuple[str, datetime | None, Actor]:
     if view.attempt is None:
         until = given_up_at(view.status, view.since, view.connected_at)
         over = f"; if that takes until {instant(until)}, it fails" if until else ""
-        if view.credential_type is CredentialType.API_KEY:
-            return f"the user brings an API key{over}.", until, Actor.USER
+        if view.credential_type.is_given:
+            return f"the user brings {one(view.credential_type)}{over}.", until, Actor.USER
         return f"an authorization is begun and the user sent to it{over}.", until, Actor.OPERATOR
     until = view.attempt.expires_at
     if view.attempt.reason is StatusReason.APP_MISCONFIGURED:
-        why = WHY[view.attempt.reason]
+        told = WHY[view.attempt.reason]
         mended = "When that is mended, the user may try again."
-        return f"the last attempt failed: {why} {mended}", until, Actor.OPERATOR
+        return f"the last attempt failed: {told} {mended}", until, Actor.OPERATOR
     if view.attempt.reason is not None:
-        why = WHY[view.attempt.reason]
-        return f"the last attempt failed: {why} The user may try again.", until, Actor.USER
+        told = WHY[view.attempt.reason]
+        return f"the last attempt failed: {told} The user may try again.", until, Actor.USER
     if view.attempt.status != "pending":
         return "the user has authorized; the code is being exchanged.", until, Actor.NOBODY
     return f"the user authorizes at the provider until {instant(until)}.", until, Actor.USER
 
 
 def _next_active(view: ConnectionView) -> tuple[str, datetime | None, Actor]:
+    if view.credential_type is CredentialType.FILE_IMPORT:
+        return "the file stays as it is until the user brings another.", None, Actor.NOBODY
     token = f"access token {view.generation}"
     ends = (
         f"{token} ends {instant(view.expires_at)}"
@@ -130,12 +137,14 @@ def _next_active(view: ConnectionView) -> tuple[str, datetime | None, Actor]:
             who,
         )
     plan = f"{ends}; it is refreshed {instant(view.refresh_at)}."
-    if view.credential_type is CredentialType.API_KEY:
-        plan = f"the API key is verified {instant(view.refresh_at)}."
+    does = "authorize again"
+    if view.credential_type.is_given:
+        plan = f"the {GIVEN[view.credential_type]} is verified {instant(view.refresh_at)}."
+        does = f"bring another {GIVEN[view.credential_type]}"
     who = _who_mends_reading(view)
     if view.reauthorize_by is None:
         return plan, view.refresh_at, who
-    by = f"The user must authorize again by {instant(view.reauthorize_by)}."
+    by = f"The user must {does} by {instant(view.reauthorize_by)}."
     if view.reauthorize_by <= view.refresh_at:
         return f"{plan} {by}", view.reauthorize_by, Actor.USER
     return f"{plan} {by}", view.refresh_at, who
@@ -153,8 +162,9 @@ def _next_degraded(
 ) -> tuple[str, datetime | None, Actor]:
     when = f"at {instant(trouble.retry_at)}" if trouble.retry_at else "soon"
     who = WHO_MENDS.get(trouble.cause, Actor.PROVIDER)
-    if view.credential_type is CredentialType.API_KEY:
-        return f"the API key is verified again {when}.", trouble.retry_at, who
+    if view.credential_type.is_given:
+        what = GIVEN[view.credential_type]
+        return f"the {what} is verified again {when}.", trouble.retry_at, who
     over = view.expires_at is not None and view.expires_at <= now
     closed = trouble.cause is Outcome.STORAGE_FAULT
     state = "has ended" if over else "does not open" if closed else "still works"
@@ -199,8 +209,9 @@ def _refreshing(view: ConnectionView) -> tuple[str, ...]:
         return ()
     times = "once" if view.trouble.failures == 1 else f"{view.trouble.failures} times"
     since = instant(view.trouble.since)
-    what = "verifying" if view.credential_type is CredentialType.API_KEY else "refresh"
-    return (f"Degraded since {since}: {what} failed {times}, {CAUSE[view.trouble.cause]}.",)
+    what = "verifying" if view.credential_type.is_given else "refresh"
+    said = cause(view.trouble.cause, view.credential_type)
+    return (f"Degraded since {since}: {what} failed {times}, {said}.",)
 
 
 def _receipt(receipt: Receipt | None) -> tuple[str, ...]:
@@ -211,13 +222,22 @@ def _receipt(receipt: Receipt | None) -> tuple[str, ...]:
     return (f"At the provider: {'; '.join(done) or 'nothing was held'}. Here: {kept}.",)
 
 
+LEFT_TO_USERS = {
+    "api_key": "only its user can delete it, at the provider",
+    "link_token": "only its user can take it back, at the provider",
+    "certificate": "only whoever issued it can revoke it",
+}
+"""What nobody here can revoke, as a receipt names it."""
+
+
 def _fate(entry: TokenReceipt) -> str:
-    if entry.token == "api_key":
-        return "only its user can delete it, at the provider"
-    words = {
-        Revocation.REVOKED: "revoked",
-        Revocation.UNSUPPORTED: "the provider cannot revoke it",
-        Revocation.GAVE_UP: "the provider has not confirmed its revocation",
-        Revocation.UNCERTAIN: "uncertain",
-    }[entry.result]
+    words = (
+        LEFT_TO_USERS.get(entry.token)
+        or {
+            Revocation.REVOKED: "revoked",
+            Revocation.UNSUPPORTED: "the provider cannot revoke it",
+            Revocation.GAVE_UP: "the provider has not confirmed its revocation",
+            Revocation.UNCERTAIN: "uncertain",
+        }[entry.result]
+    )
     return f"{words}, it dies by itself {instant(entry.dies_at)}" if entry.dies_at else words

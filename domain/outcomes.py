@@ -13,7 +13,7 @@ class Outcome(StrEnum):
     REFRESHED = "refreshed"
     """New tokens were issued."""
     VERIFIED = "verified"
-    """The key is good."""
+    """What the user gave is good."""
     TRANSIENT = "transient"
     """Unreachable, overloaded or talking nonsense; try again."""
     RATE_LIMITED = "rate_limited"
@@ -23,7 +23,8 @@ class Outcome(StrEnum):
     ACCESS_REVOKED = "access_revoked"
     """The provider says that access was taken away."""
     KEY_REFUSED = "key_refused"
-    """The provider refuses the API key; once may be its own mistake, again and again is not."""
+    """The provider refuses what the user gave (an API key, say); once may be its own mistake, again
+    and again is not."""
     APP_MISCONFIGURED = "app_misconfigured"
     """The provider refuses *us*: the operator must mend the provider app."""
     AMBIGUOUS = "ambiguous"

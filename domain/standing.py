@@ -24,7 +24,7 @@ class Standing(Sparse):
         generation: which credentials; 0 = none yet.
         expires_at: end of the access token, None if nobody said.
         lifetime: how long the access token lives in all, None if nobody said.
-        refresh_in: when to refresh next; None = it cannot be refreshed.
+        refresh_in: when to refresh, or to verify what cannot be refreshed; None = neither.
         ends_in, ends_because: when the grant itself ends, if that is known.
         reauthorize_by: the same as an instant, for people.
     """
@@ -58,14 +58,15 @@ def standing(
     *,
     sent_at: datetime,
     refresh_at: datetime | None,
+    refreshable: bool,
     now: datetime,
 ) -> Standing:
     """How credentials stand ``now``.
 
-    ``refresh_at`` None means that they cannot be refreshed.
+    ``refresh_at`` is when they are refreshed or, where they cannot be, verified; None: neither.
     """
     end = access_token_end(deadlines)
-    last = end_of_grant(deadlines, refreshable=refresh_at is not None)
+    last = end_of_grant(deadlines, refreshable=refreshable)
     return Standing(
         generation=generation,
         expires_at=end,

@@ -6,6 +6,7 @@ One table for each closed list, and for each trouble who mends it; a test holds 
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from domain.credentials import CredentialType
 from domain.outcomes import Outcome
 from domain.status import StatusReason
 from domain.syncs import SyncOutcome
@@ -50,8 +51,21 @@ WHY = {
     StatusReason.USER_DISCONNECTED: "the user disconnected it.",
     StatusReason.OPERATOR_CANCELLED: "an operator cancelled it.",
     StatusReason.ABANDONED: "nobody came back to it within the retention time.",
-    StatusReason.KEY_REFUSED: "the provider refuses the API key, each time it was tried.",
+    StatusReason.KEY_REFUSED: "the provider refuses what its user gave, each time it was tried.",
     StatusReason.USER_NOT_CONFIRMED: "the application did not confirm the user who began.",
+}
+
+GIVEN = {
+    CredentialType.API_KEY: "API key",
+    CredentialType.LINK_TOKEN: "link token",
+    CredentialType.CERTIFICATE: "certificate",
+    CredentialType.FILE_IMPORT: "file",
+}
+"""What users give us as it is, by its name."""
+
+_WHY_GIVEN = {
+    StatusReason.KEY_REFUSED: "the provider refuses the {}, each time it was tried.",
+    StatusReason.NOT_REFRESHABLE: "the {} has reached its end.",
 }
 
 CAUSE = {
@@ -66,11 +80,11 @@ CAUSE = {
         "does; they are not shown to the provider"
     ),
     Outcome.UNAVAILABLE: "our own database or workers were away",
-    Outcome.KEY_REFUSED: "the provider refuses the API key",
+    Outcome.KEY_REFUSED: "the provider refuses what its user gave",
     Outcome.GRANT_DEAD: "the provider refuses the grant",
     Outcome.ACCESS_REVOKED: "access was taken away at the provider",
     Outcome.REFRESHED: "though new tokens have come since",
-    Outcome.VERIFIED: "though the key has been found good since",
+    Outcome.VERIFIED: "though it has been found good since",
 }
 
 WHO_MENDS = {
@@ -104,6 +118,31 @@ WHO_MENDS_READING = {
     SyncOutcome.UNREADABLE: Actor.OPERATOR,
 }
 """Whose turn it is while the data cannot be read for this reason; for all others it passes."""
+
+
+def why(reason: StatusReason, kind: CredentialType) -> str:
+    """The reason in words, as they are said of a connection of this kind."""
+    if kind.is_given and reason in _WHY_GIVEN:
+        return _WHY_GIVEN[reason].format(GIVEN[kind])
+    return WHY[reason]
+
+
+def cause(outcome: Outcome, kind: CredentialType) -> str:
+    """The cause of a trouble in words, as they are said of a connection of this kind."""
+    if kind.is_given and outcome is Outcome.KEY_REFUSED:
+        return f"the provider refuses the {GIVEN[kind]}"
+    return CAUSE[outcome]
+
+
+def one(kind: CredentialType) -> str:
+    """One of what users give: ``an API key``, ``a file``."""
+    article = "an" if GIVEN[kind][0] in "AEIO" else "a"
+    return f"{article} {GIVEN[kind]}"
+
+
+def option(kind: CredentialType) -> str:
+    """The option of the command line by which it is given."""
+    return f"--{GIVEN[kind].lower().replace(' ', '-')}-stdin"
 
 
 def instant(at: datetime) -> str:

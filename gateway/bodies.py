@@ -1,4 +1,4 @@
-"""No body of the API is long: what is longer is refused before it is read, whoever sends it."""
+"""No body is long: what is longer is refused before it is read, whoever sends it."""
 
 from typing import Final
 
@@ -8,7 +8,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.problems import Refused, problem
 
 LONGEST: Final = 64 << 10
-"""Bytes. The longest honest body is an imported pair of tokens."""
+"""Bytes. The longest honest body of most requests is far shorter."""
+LONGEST_BROUGHT: Final = 2 << 20
+"""Credentials that are brought may be a whole file, written as JSON."""
 
 
 class ShortBodies:
@@ -32,7 +34,15 @@ def _refusal(scope: Scope) -> Refused | None:
         return None  # counts for itself: payloads may be long
     if "transfer-encoding" in headers:
         return Refused(411, "length-required", "the request must say how long its body is")
-    length = headers.get("content-length", "0")
-    if not length.isdecimal() or int(length) > LONGEST:
-        return Refused(413, "too-large", f"a body has at most {LONGEST} bytes")
+    length, most = headers.get("content-length", "0"), _most(scope["path"])
+    if not length.isdecimal() or (most is not None and int(length) > most):
+        return Refused(413, "too-large", f"a body has at most {most} bytes")
     return None
+
+
+def _most(path: str) -> int | None:
+    """How many bytes a body may have here; None: it counts for itself."""
+    if path.startswith("/give/"):
+        return None  # a page tells its reader in its own way
+    is_brought = path.startswith("/v1/connections/") and path.endswith("/credentials")
+    return LONGEST_BROUGHT if is_brought else LONGEST

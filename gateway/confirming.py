@@ -1,8 +1,9 @@
 """Confirming the user of a connect session, and using what their browser brought.
 
-The rule behind it: no code is exchanged and no key stored before the user who began is confirmed.
-With a return URL the application confirms, by the proof that the browser brought it; without one
-the browser that opened the link is confirmed by its cookie (the weaker mode).
+The rule behind it: no code is exchanged, and nothing that was given is stored, before the user who
+began is confirmed. With a return URL the application confirms, by the proof that the browser
+brought it; without one the browser that opened the link is confirmed by its cookie (the weaker
+mode).
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from uuid import UUID
 
 from client.authorizations import Received
 from client.connections import ConnectionsClient
+from client.refusals import NotVerified
 from domain.errors import Conflict, MoorlineError, NotFound, NotFresh, Unreachable
 from domain.status import StatusReason
 from domain.view import ConnectionView
@@ -34,7 +36,7 @@ class Confirmations:
         self._connections = connections
         self._database = database
         self._finishing: dict[UUID, asyncio.Task[ConnectionView]] = {}
-        """By what is being used: an attempt, or a key that is kept."""
+        """By what is being used: an attempt, or what was given and is kept."""
 
     async def complete(self, session_id: UUID, user_id: UUID, proof: str) -> ConnectionView:
         """The application says whose browser came back to it; asked again, the same is answered.
@@ -83,7 +85,7 @@ class Confirmations:
     def take_up(self, row: ConnectSessionRow) -> None:
         """Carry on where a gateway has died after the confirmation: used again, it changes nothing.
 
-        For the workflow uses a code once, and a key once.
+        For the workflow uses a code once, and what was given once.
         """
         if row.confirmed_at is not None and row.finished_at is None:
             self.go_on(row)
@@ -108,7 +110,11 @@ class Confirmations:
                 view = await self._connections.authorize(received)
             else:
                 assert row.staged_id is not None  # see ``go_on``
-                view = await self._connections.use_key(row.connection_id, row.staged_id)
+                view = await self._connections.use(row.connection_id, row.staged_id)
+        except NotVerified:
+            if row.return_url is None:  # its browser may bring another; else the application asks
+                await self._settle(row, failed=True)
+            raise
         except (Unreachable, NotFresh):
             raise  # not now, or it may have been heard all the same
         except MoorlineError as error:
@@ -124,10 +130,10 @@ class Confirmations:
             held = await session_ends.hold(session, row.id)
             at = await now(session)
             if held.row.staged_id != row.staged_id:
-                return  # settled elsewhere, and perhaps another key has been given since
+                return  # settled elsewhere, and perhaps another has been given since
             if not failed:
                 await session_ends.succeed(held, at)
             elif held.row.attempt_id is None:
-                await session_ends.refuse_key(session, held, at)
+                await session_ends.refuse_given(session, held, at)
             else:
                 await session_ends.look_after(session, held, at)

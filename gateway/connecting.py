@@ -5,20 +5,30 @@ stands in an address.
 """
 
 import asyncio
-from typing import Annotated, Final
+from typing import Final
 from uuid import UUID
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from client.connections import ConnectionsClient
+from client.refusals import NotVerified
 from domain.credentials import CredentialType
-from domain.errors import Conflict, InvalidInput, MoorlineError, NotFound
-from domain.secret import Secret
+from domain.errors import Conflict, InvalidInput, MoorlineError
 from domain.status import StatusReason
-from domain.words import WHY
+from domain.words import GIVEN, why
 from gateway.confirming import Confirmations
 from gateway.floods import Floods
+from gateway.forms import TooLong, read_form
+from gateway.notices import (
+    NOT_OURS,
+    failed,
+    nothing_here,
+    on_to,
+    out_of_order,
+    sentence,
+    wrong_form,
+)
 from gateway.options import Options
 from gateway.problems import Refused
 from gateway.rendering import message, page, see_other
@@ -26,10 +36,8 @@ from gateway.sessions import Sessions, Shown
 
 PATIENCE_S: Final = 5
 """How long a result page waits for the result before it is shown as under way."""
-LONGEST_KEY: Final = 4096
 COOKIE_LIFE_S: Final = 3600
 """Longer than a link works and its result is shown: what is over, the database's clock says."""
-_NOT_OURS: Final = (Conflict, InvalidInput, NotFound)
 
 
 def connecting_routes(
@@ -44,8 +52,8 @@ def connecting_routes(
     pages = _Pages(sessions, confirmations, connections, options, floods)
     router.add_api_route("/connect/{link}", pages.ask, methods=["GET"])
     router.add_api_route("/connect/{link}", pages.go, methods=["POST"])
-    router.add_api_route("/key/{session_id}", pages.ask_key, methods=["GET"])
-    router.add_api_route("/key/{session_id}", pages.take_key, methods=["POST"])
+    router.add_api_route("/give/{session_id}", pages.ask_for_it, methods=["GET"])
+    router.add_api_route("/give/{session_id}", pages.take, methods=["POST"])
     router.add_api_route("/callback/{slug}", pages.come_back, methods=["GET"])
     router.add_api_route("/connected/{session_id}", pages.tell, methods=["GET"])
     return router
@@ -72,13 +80,13 @@ class _Pages:
             shown = await self._sessions.of_link(link)
             offer = self._connections.offer(shown.connection.provider_slug)
         except MoorlineError as error:
-            return _failed(error)
+            return failed(error)
         return page(
             "ask.html",
             application=self._options.application,
             provider=offer.name,
             scopes=offer.scopes,
-            by_key=offer.credential_type is not CredentialType.OAUTH2,
+            kind=offer.credential_type.value,
             again=shown.connection.connected_at is not None,
             action=f"/connect/{link}",
         )
@@ -86,15 +94,15 @@ class _Pages:
     async def go(self, link: str, request: Request) -> Response:
         """The user goes on: this browser, and no other from now on."""
         if not self._is_our_own_form(request):
-            return _wrong_form()
+            return wrong_form()
         try:
             # Where to comes first: a link that is bound leads on, or its only browser is lost.
             answer = await self._onward(await self._sessions.of_link(link))
             shown, cookie = await self._sessions.open(link, request.cookies)
         except Conflict as taken:
-            return message(409, "This link cannot be used", _sentence(taken))
+            return message(409, "This link cannot be used", sentence(taken))
         except MoorlineError as error:
-            return _failed(error)
+            return failed(error)
         row = shown.session
         answer.set_cookie(
             self._sessions.cookie_name(row.id),
@@ -110,68 +118,79 @@ class _Pages:
     async def _onward(self, shown: Shown) -> Response:
         row = shown.session
         if row.attempt_id is None:
-            return see_other(f"/key/{row.id}")
+            return see_other(f"/give/{row.id}")
         url = await self._connections.provider_url(row.attempt_id)
         provider = self._connections.offer(shown.connection.provider_slug).name
-        return _on_to(url, provider)
+        return on_to(url, provider)
 
-    async def ask_key(self, session_id: UUID, request: Request) -> Response:
-        """The form for an API key."""
-        return await self._key_form(session_id, request, problem="")
-
-    async def _key_form(
-        self, session_id: UUID, request: Request, problem: str, status: int = 200
-    ) -> Response:
+    async def ask_for_it(self, session_id: UUID, request: Request) -> Response:
+        """The form for what the provider works by."""
         try:
             shown = await self._of_browser(session_id, request)
         except MoorlineError as error:
-            return _failed(error)
+            return failed(error)
+        return self._form(shown) if _kind_of(shown).is_given else nothing_here()
+
+    def _form(self, shown: Shown, problem: str = "", status: int = 200) -> Response:
         if shown.session.finished_at is not None:
-            return see_other(f"/connected/{session_id}")
+            return see_other(f"/connected/{shown.session.id}")
+        kind = _kind_of(shown)
         return page(
-            "key.html",
+            "give.html",
             status,
             application=self._options.application,
             provider=self._connections.offer(shown.connection.provider_slug).name,
-            action=f"/key/{session_id}",
+            kind=kind.value,
+            given=GIVEN[kind],
+            action=f"/give/{shown.session.id}",
             problem=problem,
         )
 
-    async def take_key(
-        self,
-        session_id: UUID,
-        request: Request,
-        api_key: Annotated[str, Form(max_length=LONGEST_KEY)] = "",
-    ) -> Response:
-        """The user has given a key; it is never shown again, also where it was wrong."""
+    async def take(self, session_id: UUID, request: Request) -> Response:
+        """The user has filled in the form; it is never shown again, also where it was wrong."""
         if not self._is_our_own_form(request):
-            return _wrong_form()
-        key = api_key.strip()
-        if not key.isprintable() or not key.isascii() or not key:
-            return await self._key_form(session_id, request, "That is not a key.", 422)
+            return wrong_form()
+        cookie = self._cookie(session_id, request) or ""
         try:
             shown = await self._of_browser(session_id, request)
-            cookie = self._cookie(session_id, request) or ""
-            self._floods.take_key(shown.connection.id)
-            await self._sessions.take_key(shown, cookie, Secret(key))
+            if not _kind_of(shown).is_given:
+                return nothing_here()
+            self._floods.take_given(shown.connection.id)
+            # Whoever is not of this session has not made us read anything.
+            problem, status = await self._taken(shown, cookie, request)
             shown = await self._of_browser(session_id, request)
         except Refused:
-            return message(429, "Too many keys", "Wait a minute, and then go back and try again.")
-        except Conflict as refused:
-            return await self._key_form(session_id, request, _sentence(refused), 409)
+            return message(429, "Too many tries", "Wait a minute, and then go back and try again.")
         except MoorlineError as error:
-            return _failed(error)
+            return failed(error)
+        if problem:
+            return self._form(shown, problem, status)
         back = self._sessions.way_back(shown.session, cookie)
         if back is None:
             return see_other(f"/connected/{shown.session.id}")
-        return _on_to(back, self._options.application)
+        return on_to(back, self._options.application)
+
+    async def _taken(self, shown: Shown, cookie: str, request: Request) -> tuple[str, int]:
+        """Have it used, or kept; what is wrong with it, as a sentence and a status."""
+        try:
+            secret = await read_form(request, _kind_of(shown))
+            await self._sessions.take(shown, cookie, secret)
+        except TooLong as refused:
+            return sentence(refused), 413
+        except InvalidInput as refused:
+            return sentence(refused), 422
+        except Conflict as refused:
+            return sentence(refused), 409
+        except NotVerified as refused:
+            return sentence(refused), 503
+        return "", 200
 
     async def come_back(self, slug: str, request: Request) -> Response:
         """The provider has sent the browser back. HEAD, as previews send it, uses nothing up."""
         address = f"{self._options.public_url}/callback/{slug}?{request.url.query}"
         try:
             session_id = await self._sessions.come_back(address, dict(request.cookies))
-        except _NOT_OURS:
+        except NOT_OURS:
             return message(
                 400,
                 "This page was not expected",
@@ -179,7 +198,7 @@ class _Pages:
                 "Begin again where you came from.",
             )
         except MoorlineError:
-            return _out_of_order()
+            return out_of_order()
         return see_other(f"/connected/{session_id}")
 
     async def tell(self, session_id: UUID, request: Request) -> Response:
@@ -187,7 +206,7 @@ class _Pages:
         try:
             shown = await self._settled(session_id, request)
         except MoorlineError as error:
-            return _failed(error)
+            return failed(error)
         row, cookie = shown.session, self._cookie(session_id, request) or ""
         provider = self._connections.offer(shown.connection.provider_slug).name
         if (back := self._sessions.way_back(row, cookie)) is not None and (
@@ -197,8 +216,8 @@ class _Pages:
         if row.finished_at is None:
             return page("working.html", refresh="2", provider=provider)
         if row.reason is not None:
-            why = WHY[StatusReason(row.reason)]
-            return page("failed.html", provider=provider, why=why)
+            said = why(StatusReason(row.reason), _kind_of(shown))
+            return page("failed.html", provider=provider, why=said)
         return page("done.html", provider=provider, application=self._options.application)
 
     async def _settled(self, session_id: UUID, request: Request) -> Shown:
@@ -227,31 +246,5 @@ class _Pages:
         return request.headers.get("origin") == self._options.public_url
 
 
-def _on_to(url: str, whose: str) -> Response:
-    # A redirect after a form would be held to `form-action`, also wherever it goes on to; a page
-    # that goes on by itself is not.
-    return page("onward.html", refresh=f"0;url={url}", url=url, provider=whose)
-
-
-def _failed(error: MoorlineError) -> Response:
-    return _nothing_here() if isinstance(error, _NOT_OURS) else _out_of_order()
-
-
-def _nothing_here() -> Response:
-    text = "This link was never given out, has been used, or its time is over. Ask for a new one."
-    return message(404, "Nothing to connect here", text)
-
-
-def _wrong_form() -> Response:
-    return message(403, "This form was sent from elsewhere", "Open the link you were given again.")
-
-
-def _out_of_order() -> Response:
-    return message(
-        503, "We cannot work right now", "Nothing is lost. Reload this page in a moment."
-    )
-
-
-def _sentence(error: MoorlineError) -> str:
-    text = str(error)
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+def _kind_of(shown: Shown) -> CredentialType:
+    return CredentialType(shown.connection.credential_type)

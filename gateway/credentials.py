@@ -29,6 +29,7 @@ from domain.errors import (
     NotFound,
     ProviderConnectionError,
 )
+from domain.files import LONGEST_FILE, named
 from domain.outcomes import Outcome
 from domain.result import Failure
 from domain.secret import Secret
@@ -45,6 +46,12 @@ def _checked_slug(slug: str) -> str:
 
 Slug = Annotated[str, AfterValidator(_checked_slug)]
 Hidden = Annotated[SecretStr, Field(min_length=1, max_length=16_384)]
+Pem = Annotated[SecretStr, Field(min_length=1, max_length=65_536)]
+Text = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+_REPLACED_ALWAYS = frozenset({CredentialType.CERTIFICATE, CredentialType.FILE_IMPORT})
+"""Others take their place long before they are of no use any more."""
 
 
 class _Brought(BaseModel):
@@ -70,16 +77,52 @@ class OAuth2Tokens(_Brought):
         }
 
 
-class ApiKeyBrought(_Brought):
-    """A key that the user made at the provider. It is verified first."""
+class _Given(_Brought):
+    """What a user gives as it is. It is verified first."""
 
-    type: Literal["api_key"]
-    api_key: Hidden
     expires_at: None = None
 
     def secret(self) -> Mapping[str, Secret]:
         """What is to be sealed."""
-        return {"api_key": Secret(self.api_key.get_secret_value())}
+        parts = self.model_dump(exclude={"type", "expires_at"}, exclude_none=True)
+        return {
+            name: Secret(part.get_secret_value() if isinstance(part, SecretStr) else part)
+            for name, part in parts.items()
+        }
+
+
+class ApiKeyBrought(_Given):
+    """A key that the user made at the provider."""
+
+    type: Literal["api_key"]
+    api_key: Hidden
+
+
+class LinkTokenBrought(_Given):
+    """A token that the provider showed the user who had linked an account there."""
+
+    type: Literal["link_token"]
+    access_token: Hidden
+    item_id: Text | None = None
+    institution_id: Text | None = None
+
+
+class CertificateBrought(_Given):
+    """A certificate that the provider knows the user by, and its key without a passphrase: PEM."""
+
+    type: Literal["certificate"]
+    client_certificate: Pem
+    private_key: Pem
+    certificate_chain: Pem | None = None
+
+
+class FileBrought(_Given):
+    """A file that the user exported at the provider. ``file_content`` is its text."""
+
+    type: Literal["file_import"]
+    file_content: Annotated[SecretStr, Field(min_length=1, max_length=LONGEST_FILE)]
+    file_format: Literal["csv"] = "csv"
+    file_name: Annotated[str, Field(max_length=500), AfterValidator(named)] = "file"
 
 
 class Brought(_Brought):
@@ -88,7 +131,10 @@ class Brought(_Brought):
     user_id: UUID
     provider: Slug
     alias: Alias = None
-    credentials: Annotated[OAuth2Tokens | ApiKeyBrought, Discriminator("type")]
+    credentials: Annotated[
+        OAuth2Tokens | ApiKeyBrought | LinkTokenBrought | CertificateBrought | FileBrought,
+        Discriminator("type"),
+    ]
 
     @property
     def credential_type(self) -> CredentialType:
@@ -101,7 +147,8 @@ async def bring(
 ) -> tuple[ConnectionView, bool]:
     """Have a connection born with these credentials; whether it was this time.
 
-    Where it is there already, nothing changes, but for a key in the place of one that is no good.
+    Where it is there already, nothing changes, but for what a user gives in the place of what is no
+    good, and for another file.
 
     Raises:
         InvalidInput: no such provider, or it is spoken to in another way.
@@ -113,10 +160,8 @@ async def bring(
     except NotFound:
         return await _born(connections, connection_id, brought), True
     _expect_same(view, brought)
-    key = brought.credentials
-    if isinstance(key, ApiKeyBrought) and _needs_key(view):
-        given = Secret(key.api_key.get_secret_value())
-        return await connections.supply_key(connection_id, given), False
+    if brought.credential_type.is_given and _is_replaced(view):
+        return await connections.supply(connection_id, brought.credentials.secret()), False
     return view, False
 
 
@@ -156,6 +201,8 @@ def _expect_same(view: ConnectionView, brought: Brought) -> None:
         raise Conflict(WAITS_FOR_USER)
 
 
-def _needs_key(view: ConnectionView) -> bool:
+def _is_replaced(view: ConnectionView) -> bool:
+    if view.credential_type in _REPLACED_ALWAYS:
+        return True
     refused = view.trouble is not None and view.trouble.cause is Outcome.KEY_REFUSED
     return refused or view.status is not ConnectionStatus.ACTIVE

@@ -41,13 +41,13 @@ class Floods:
         """
         self._take("messages", connection_id)
 
-    def take_key(self, connection_id: UUID) -> None:
-        """Count one key that a user has given on our page.
+    def take_given(self, connection_id: UUID) -> None:
+        """Count one form that a user has filled in on our page.
 
         Raises:
             Refused: 429, there were too many.
         """
-        self._take("keys", connection_id)
+        self._take("forms", connection_id)
 
     def take_revocation(self, connection_id: UUID) -> None:
         """Count one revocation: counted by itself, no flood of other messages is in its way.

@@ -3,6 +3,7 @@
 What the browser brings is kept, and not used: see ``gateway.confirming``.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -12,7 +13,6 @@ from uuid import UUID
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from client.connections import ConnectionsClient
-from domain.credentials import CredentialType
 from domain.errors import Conflict, InvalidInput, NotFound
 from domain.pages import Pages
 from domain.secret import Secret
@@ -25,7 +25,7 @@ from storage.database import Database, now
 from storage.gateway_tables import ConnectSessionRow
 from storage.tables import AttemptRow, ConnectionRow
 
-KEY_WINDOW: Final = timedelta(minutes=30)
+FORM_WINDOW: Final = timedelta(minutes=30)
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Sessions:
         """
         self.check_return_url(return_url)
         attempt_id = None
-        if view.credential_type is CredentialType.OAUTH2:
+        if not view.credential_type.is_given:
             begun = await self._connections.begin_authorization(view.connection_id, Pages.GATEWAY)
             attempt_id = begun.attempt_id
         return await self.made(view.connection_id, attempt_id, return_url)
@@ -78,10 +78,10 @@ class Sessions:
     async def made(
         self, connection_id: UUID, attempt_id: UUID | None, return_url: str | None
     ) -> Link:
-        """A session for an attempt that was begun, or for a key."""
+        """A session for an attempt that was begun, or for a form."""
         async with self._database.transaction() as session:
             at = await now(session)
-            expires_at = at + KEY_WINDOW
+            expires_at = at + FORM_WINDOW
             if attempt_id is not None:
                 expires_at = (await attempts.get(session, attempt_id)).expires_at
             row, link = connect_sessions.new(
@@ -176,11 +176,12 @@ class Sessions:
             self._confirmations.go_on(held.row)
         return session_id
 
-    async def take_key(self, shown: Shown, cookie: str, api_key: Secret) -> None:
-        """The user has given a key on our page: kept until confirmed, or used at once.
+    async def take(self, shown: Shown, cookie: str, secret: Mapping[str, Secret]) -> None:
+        """The user has filled in our form: kept until confirmed, or used at once.
 
         Raises:
             Conflict: it is refused, another is being used, or the session is over.
+            NotFresh: whether it is good cannot be told now.
         """
         row = shown.session
 
@@ -189,14 +190,14 @@ class Sessions:
             at = await now(session)
             connect_sessions.open_for(current, cookie, at)
             if current.confirmed_at is not None:
-                raise Conflict("a key has been given already; it is being looked at")
+                raise Conflict("one has been given already; it is being looked at")
             if current.staged_id is not None:
                 await staging.remove(session, current.staged_id)
             current.staged_id = staged_id
             connect_sessions.answered(current, cookie, at)
 
         if row.confirmed_at is None:
-            await self._connections.keep_key(row.connection_id, api_key, admit=admit)
+            await self._connections.keep(row.connection_id, secret, admit=admit)
             row = (await self.of_browser(row.id, cookie)).session
         if row.confirmed_at is not None and row.finished_at is None:
             await self._confirmations.finished(row)

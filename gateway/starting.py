@@ -8,7 +8,6 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from client.connections import ConnectionsClient
 from domain.connection import MAX_ALIAS, MAX_SLUG
-from domain.credentials import CredentialType
 from domain.errors import ANOTHERS_ID, Conflict, InvalidInput, NotFound, Unreachable
 from domain.pages import Pages
 from domain.roles import Role
@@ -119,7 +118,7 @@ def starting_routes(
     async def _begin(asked: NewConnection, connection_id: UUID) -> Begun:
         attempt_id = None
         offer = connections.offer(asked.provider)
-        if offer.credential_type is CredentialType.OAUTH2:
+        if not offer.credential_type.is_given:
             begun = await connections.connect(
                 asked.provider,
                 asked.user_id,
@@ -129,7 +128,7 @@ def starting_routes(
             )
             attempt_id = begun.attempt_id
         else:
-            await connections.await_key(
+            await connections.await_given(
                 asked.provider, asked.user_id, connection_id, alias=asked.alias
             )
         link = await sessions.made(connection_id, attempt_id, asked.return_url)
@@ -150,9 +149,10 @@ def starting_routes(
 
     @router.post("/connect-sessions/{session_id}/complete", responses=documented(404, 409))
     async def complete(session_id: UUID, confirmed: Confirmation) -> ConnectionView:
-        """Confirm the user who came back: only now the code is exchanged, or the key stored.
+        """Confirm the user who came back: only now the code is exchanged, or what was given stored.
 
-        Repeated, it answers the same.
+        Repeated, it answers the same. 503: the provider cannot say now whether what was given is
+        good, and the session waits for another try.
         """
         return await confirmations.complete(session_id, confirmed.user_id, confirmed.proof)
 

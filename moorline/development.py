@@ -21,7 +21,7 @@ from storage import schema
 from storage.database import Database
 from storage.keyring import new_key
 
-SANDBOX_ENTRIES = ("sandbox.yaml", "sandbox-broker.yaml")
+SANDBOX_ENTRIES = ("sandbox.yaml", "sandbox-broker.yaml", "sandbox-linked.yaml")
 CODEC_ENDPOINT = "codec-endpoint"
 """The file that says where payloads are decoded, for the ``temporal`` command line."""
 KEY_FILES = {"MOORLINE_KEYS": "keys", "MOORLINE_PAYLOAD_KEYS": "payload-keys"}

@@ -5,18 +5,23 @@ folder that ``MOORLINE_PROVIDERS`` names, which may add to them or replace them.
 server can be used by writing one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
 import yaml
 from pydantic import ValidationError
 
+from domain.credentials import CredentialType
 from domain.errors import InvalidInput, NotConfigured, NotFound
-from providers.entry import TYPES, ApiKeyEntry, OAuth2Entry, ProviderEntry
+from domain.words import GIVEN, one, option
+from providers.entries_given import GIVEN_TYPES, GivenEntry
+from providers.entry import OAuth2Entry, ProviderEntry
 from providers.mistakes import mistakes, no_yaml
 
 SHIPPED = Path(__file__).parent / "entries"
+TYPES: Mapping[str, type[ProviderEntry]] = {"oauth2": OAuth2Entry, **GIVEN_TYPES}
+"""Which entry describes which manner of speaking."""
 HOW_TO_ADD = "clients and workers alike read more entries from the folder MOORLINE_PROVIDERS names"
 
 
@@ -60,22 +65,29 @@ class Catalogue:
         """
         entry = self.get(slug)
         if not isinstance(entry, OAuth2Entry):
+            kind = entry.credential_type
             raise InvalidInput(
-                f"{slug} is spoken to with an API key: give it by --api-key-stdin when connecting"
+                f"{slug} works by {one(kind)}: give it by {option(kind)} when connecting"
             )
         return entry
 
-    def api_key(self, slug: str) -> ApiKeyEntry:
-        """The entry of a provider whose users bring a key.
+    def given(self, slug: str, kind: CredentialType | None = None) -> GivenEntry:
+        """The entry of a provider whose users give us what it works by.
+
+        Args:
+            kind: and that is this; None: whatever it is.
 
         Raises:
             NotFound: there is none.
-            InvalidInput: it is spoken to in another way.
+            InvalidInput: it works by something else.
         """
         entry = self.get(slug)
-        if not isinstance(entry, ApiKeyEntry):
-            raise InvalidInput(f"{slug} asks the user on its own page, and takes no API key")
-        return entry
+        if isinstance(entry, GivenEntry):
+            if kind in (None, entry.credential_type):
+                return entry
+            raise InvalidInput(f"{slug} works by {one(entry.credential_type)}")
+        wanted = GIVEN[kind or CredentialType.API_KEY]
+        raise InvalidInput(f"{slug} asks the user on its own page, and takes no {wanted}")
 
     def reads_data(self, slug: str) -> bool:
         """Whether there is data to be read at this provider."""

@@ -1,7 +1,8 @@
 """One provider as data: how it is spoken to, by type, and what is known of it.
 
-Secrets never stand in an entry: it names an environment variable (``${NAME}``) or a file
-(``file:/path``), read when they are needed and not kept.
+Here is what all have, and the OAuth 2.0 ones; ``providers.entries_given`` has the others. Secrets
+never stand in an entry: it names an environment variable (``${NAME}``) or a file (``file:/path``),
+read when they are needed and not kept.
 """
 
 import os
@@ -100,10 +101,17 @@ class StatedLifetimes(_Strict):
 class DataSource(_Strict):
     """Where a provider's data is read, and by which reader of ``providers.readers``."""
 
-    reader: Literal["sandbox"]
-    url: Endpoint
+    reader: Literal["sandbox", "csv"]
+    url: Endpoint | None = None
+    """None: what is read is what the user gave."""
     every_s: Annotated[int, Field(ge=60, le=31_557_600)] = 6 * 3600
     """How often it is read."""
+
+    @model_validator(mode="after")
+    def _has_a_place(self) -> "DataSource":
+        if (self.url is None) != (self.reader == "csv"):
+            raise ValueError("url goes with every reader but csv, which reads the file itself")
+        return self
 
     @property
     def every(self) -> timedelta:
@@ -125,41 +133,19 @@ class ProviderEntry(_Strict):
         """What its users give us."""
         raise NotImplementedError
 
+    @model_validator(mode="after")
+    def _has_what_is_read(self) -> "ProviderEntry":
+        is_file = self.credential_type is CredentialType.FILE_IMPORT
+        if self.data is not None and (self.data.reader == "csv") != is_file:
+            raise ValueError("data.reader is csv where users bring files, and nowhere else")
+        return self
+
     def check_ready(self, environment: Mapping[str, str] = os.environ) -> None:
         """Whether all that we must bring ourselves is at hand.
 
         Raises:
             NotConfigured: something is missing; says what.
         """
-
-
-class ApiKeyEntry(ProviderEntry):
-    """A provider that is spoken to with a key its users make there."""
-
-    type: Literal["api_key"]
-    verify_url: Endpoint
-    """Read with the key; costs nothing and changes nothing."""
-    header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,50}$")] = "Authorization"
-    prefix: str = "Bearer "
-    """What stands in the header before the key."""
-    verify_every_s: Seconds = 86_400
-    refused_again_after_s: Seconds = 900
-    refusals_until_expired: Annotated[int, Field(ge=1, le=100)] = 3
-    """So many definite refusals in a row end the grant: one may be the provider's own mistake."""
-
-    @property
-    def verify_every(self) -> timedelta:
-        """How often a key is verified."""
-        return timedelta(seconds=self.verify_every_s)
-
-    @property
-    def refused_again_after(self) -> timedelta:
-        """How soon a refused key is tried again."""
-        return timedelta(seconds=self.refused_again_after_s)
-
-    @property
-    def credential_type(self) -> CredentialType:
-        return CredentialType.API_KEY
 
 
 class OAuth2Entry(ProviderEntry):
@@ -262,7 +248,3 @@ class ClientApp:
     client_id: str
     secret: Secret | None
     authentication: str
-
-
-TYPES: Mapping[str, type[ProviderEntry]] = {"oauth2": OAuth2Entry, "api_key": ApiKeyEntry}
-"""Which entry describes which manner of speaking."""

@@ -8,6 +8,7 @@ the environment, and stops reading after 1 MiB, unpacked.
 """
 
 import asyncio
+import ssl
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,19 @@ import httpx
 
 LONGEST_BODY = 1 << 20
 CONNECT_TIMEOUT = timedelta(seconds=5)
+REFUSED_IN_TLS = frozenset(
+    {
+        "TLSV13_ALERT_CERTIFICATE_REQUIRED",
+        "TLSV1_ALERT_ACCESS_DENIED",
+        "TLSV1_ALERT_UNKNOWN_CA",
+        "SSLV3_ALERT_BAD_CERTIFICATE",
+        "SSLV3_ALERT_CERTIFICATE_EXPIRED",
+        "SSLV3_ALERT_CERTIFICATE_REVOKED",
+        "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
+        "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE",
+    }
+)
+"""Alerts about a client's certificate (RFC 8446, section 6.2), as OpenSSL calls them."""
 _ZLIB_OR_GZIP = zlib.MAX_WBITS | 32
 
 
@@ -38,18 +52,27 @@ class Reply:
 
 @dataclass(frozen=True)
 class NoReply:
-    """No complete answer. ``sent``: whether any byte of the request may have left."""
+    """No complete answer. ``sent``: whether any byte of the request may have left.
+
+    ``refused``: the other side ended the TLS handshake because of the certificate we showed.
+    """
 
     sent: bool
+    refused: bool = False
 
 
 class _TooLate(Exception):
     """The caller withdrew permission in the moment before the first byte."""
 
 
-def new_http_client() -> httpx.AsyncClient:
-    """The client every provider is called with; close it when done."""
+def new_http_client(tls: ssl.SSLContext | bool = True) -> httpx.AsyncClient:
+    """The client every provider is called with; close it when done.
+
+    Args:
+        tls: whom it trusts, and what it shows of itself.
+    """
     return httpx.AsyncClient(
+        verify=tls,
         follow_redirects=False,
         trust_env=False,
         limits=httpx.Limits(max_keepalive_connections=0),
@@ -119,11 +142,21 @@ async def _send(
                 body = await _read(response)
             finally:
                 await response.aclose()
-    except (httpx.HTTPError, _TooLate, TimeoutError):
-        return NoReply(sent=sent)
+    except (httpx.HTTPError, _TooLate, TimeoutError) as error:
+        return NoReply(sent=sent, refused=_is_of_our_certificate(error))
     if body is None:
         return NoReply(sent=True)
     return Reply(response.status_code, response.headers, body)
+
+
+def _is_of_our_certificate(error: BaseException) -> bool:
+    """Whether the other side says, in TLS itself, that it does not take the one we showed."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, ssl.SSLError) and found.reason in REFUSED_IN_TLS:
+            return True
+        found = found.__cause__ or found.__context__
+    return False
 
 
 async def _read(response: httpx.Response) -> bytes | None:

@@ -125,7 +125,7 @@ def proof_of(row: ConnectSessionRow, cookie: str) -> str:
 
 
 def answered(row: ConnectSessionRow, cookie: str, at: datetime) -> None:
-    """The browser has brought a code or a key; who confirms that it may be used.
+    """The browser has brought a code, or what was given; who confirms that it may be used.
 
     Without a return URL this very browser, at once; else the application, for a minute.
     """

@@ -266,5 +266,5 @@ def from_stored(deadlines: Iterable[Mapping[str, str]]) -> tuple[Deadline, ...]:
 
 def must_act_by(envelope: Envelope) -> datetime | None:
     """The instant by which a person must act, if one is known."""
-    end = end_of_grant(envelope.deadlines, refreshable=envelope.refresh_at is not None)
+    end = end_of_grant(envelope.deadlines, refreshable=envelope.refreshable)
     return end.at if end else None

@@ -28,8 +28,8 @@ SETTLED_WITHIN: Final = timedelta(minutes=10)
 """What was confirmed and has come to nothing by then, nobody carries on with any more."""
 KEPT_FOR: Final = timedelta(days=1)
 """How long a session that is over can still be looked at."""
-KEY_LIFE: Final = timedelta(days=1)
-"""A key that was kept before, by a session or a caller that is gone, nobody uses any more."""
+GIVEN_LIFE: Final = timedelta(days=1)
+"""What was kept before, by a session or a caller that is gone, nobody uses any more."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ async def succeed(held: Held, at: datetime) -> None:
         connect_sessions.finish(held.row, None, at)
 
 
-async def refuse_key(session: AsyncSession, held: Held, at: datetime) -> None:
-    """The key is not taken. Where its browser is confirmed by itself, it may bring another."""
+async def refuse_given(session: AsyncSession, held: Held, at: datetime) -> None:
+    """What was given is not taken. Where its browser confirms itself, it may bring another."""
     row = held.row
     if row.finished_at is not None:
         return
@@ -132,12 +132,12 @@ async def sweep(database: Database, at: datetime | None = None) -> None:
     async with database.transaction() as session:
         await attempts.destroy_late_codes(session, at)
     async with database.transaction() as session:
-        await staging.forget_unused(session, at - KEY_LIFE)
+        await staging.forget_unused(session, at - GIVEN_LIFE)
         await connect_sessions.prune(session, at - KEPT_FOR)
 
 
 async def _destroy(session: AsyncSession, held: Held, reason: StatusReason, at: datetime) -> None:
-    """Destroy the code or the key; one that is being used, or has been, is out of reach."""
+    """Destroy what it brought; what is being used, or has been, is out of reach."""
     attempt, row = held.attempt, held.row
     if attempt is not None and attempt.status in attempts.WAITING:
         attempts.finish(attempt, AttemptStatus.FAILED, reason, at)

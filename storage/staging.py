@@ -25,7 +25,7 @@ from storage.vault import DataKey, Vault
 STAGED: Final = "staged"
 """The name under which they are sealed."""
 _KEPT: Final = (col(StagedRow.provider_slug).is_(None), col(StagedRow.generation).is_(None))
-"""Keys that wait to be used: not what a command came with."""
+"""What users gave and waits to be used: not what a command came with."""
 
 
 async def seal(
@@ -99,7 +99,7 @@ def command_of(row: StagedRow) -> ConnectProvider:
 
 
 async def used(session: AsyncSession, row: StagedRow, generation: int) -> None:
-    """A key has become this generation: remember that, and nothing of what was staged."""
+    """It has become this generation: remember that, and nothing of what was staged."""
     row.generation, row.sealed = generation, b""
     used_before = delete(StagedRow).where(
         col(StagedRow.connection_id) == row.connection_id,
@@ -114,24 +114,24 @@ async def remove(session: AsyncSession, staged_id: UUID) -> None:
 
 
 async def forget_unused(session: AsyncSession, before: datetime) -> None:
-    """Destroy keys kept before this instant that nobody came to use."""
+    """Destroy what was kept before this instant and nobody came to use."""
     await session.exec(delete(StagedRow).where(*_KEPT, col(StagedRow.created_at) < before))
 
 
 async def discard_kept(session: AsyncSession, connection_id: UUID) -> None:
-    """Destroy the keys of a connection that have not been used."""
+    """Destroy what is kept for a connection and has not been used."""
     of_it = col(StagedRow.connection_id) == connection_id
     await session.exec(delete(StagedRow).where(*_KEPT, of_it))
 
 
 async def is_used(session: AsyncSession, staged_id: UUID) -> bool:
-    """Whether a key has been stored as a generation."""
+    """Whether it has been stored as a generation."""
     row = await session.get(StagedRow, staged_id)
     return row is not None and row.generation is not None
 
 
 async def discard(session: AsyncSession, staged_id: UUID) -> None:
-    """Destroy a key that has not been used; that of one which was is remembered."""
+    """Destroy what has not been used; that something has been is remembered."""
     unused = (col(StagedRow.id) == staged_id, col(StagedRow.generation).is_(None))
     await session.exec(delete(StagedRow).where(*unused))
 

@@ -11,12 +11,11 @@ from typing import Final, TypeVar
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
-from domain.credentials import CredentialType
 from domain.explanation import Explanation, explain
 from domain.schedule import capped_min_ttl
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView
-from domain.words import CAUSE
+from domain.words import cause
 from workflows.asks import Ask
 from workflows.deadline import Deadline
 from workflows.deeds import Job
@@ -120,7 +119,7 @@ class Conversation:
         asked(Authorize, question, extra)
         self._refuse_at_the_end()
 
-    @workflow.update(description="Put another API key in the place of the stored one.")
+    @workflow.update(description="Put what the user gives in the place of what is stored.")
     async def supply_key(self, question: object = None, *extra: object) -> ConnectionView:
         """Afterwards the connection is ACTIVE; else the update fails, saying why."""
         return await self._ask(self._authorizations, asked(SupplyKey, question, extra))
@@ -129,8 +128,8 @@ class Conversation:
     def _check_key(self, question: object = None, *extra: object) -> None:
         asked(SupplyKey, question, extra)
         self._refuse_at_the_end()
-        if self._life and self.life.view.credential_type is not CredentialType.API_KEY:
-            raise _refusal("the connection has no API key that could be replaced", "InvalidInput")
+        if self._life and not self.life.view.credential_type.is_given:
+            raise _refusal("the connection has nothing that its user could replace", "InvalidInput")
 
     @workflow.update(description="Give the connection another name.")
     async def rename(self, question: object = None, *extra: object) -> ConnectionView:
@@ -259,7 +258,8 @@ class Conversation:
         if standing is None or not self._is_fresh(want):
             retry_at = self.life.refresh_at
             trouble = self.life.view.trouble
-            why = f": {CAUSE[trouble.cause]}" if trouble else ""
+            kind = self.life.view.credential_type
+            why = f": {cause(trouble.cause, kind)}" if trouble else ""
             raise _refusal(
                 f"there is no token that lives long enough, for now{why}",
                 "NotFresh",

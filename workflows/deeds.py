@@ -51,7 +51,6 @@ from activities.sync_data import Syncing
 from activities.transitions import Transitions
 from activities.verify_api_key import Verification
 from domain.connection import provider_id_of
-from domain.credentials import CredentialType
 from domain.pages import Pages
 from domain.status import ConnectionStatus, StatusReason
 from domain.view import ConnectionView, Receipt
@@ -102,8 +101,8 @@ class Job:
 
 
 def start_refresh(view: ConnectionView) -> Job:
-    """Refresh the credentials that the view shows; of a key, look whether it is still good."""
-    if view.credential_type is CredentialType.API_KEY:
+    """Refresh the credentials that the view shows; what a user gave is verified instead."""
+    if view.credential_type.is_given:
         verify = VerifyApiKey(connection_id=view.connection_id, generation=view.generation)
         return Job(
             workflow.start_activity_method(
@@ -119,7 +118,7 @@ def start_refresh(view: ConnectionView) -> Job:
 
 
 def start_exchange(view: ConnectionView, ask: Ask[ConnectionView]) -> Job:
-    """Exchange the code of an authorization, or put a new key in the place of the old one."""
+    """Exchange the code of an authorization, or put what a user gives in the old one's place."""
     if isinstance(ask.question, SupplyKey):
         replace = ReplaceApiKey(
             connection_id=view.connection_id,

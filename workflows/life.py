@@ -144,6 +144,8 @@ class Life(BaseModel):
             self.begin_revocation(now)
         reason = result.reason or (StatusReason.USER_REVOKED if stopped else None)
         if reason is None:
+            if self.view.credential_type is CredentialType.FILE_IMPORT:
+                self.sync_asked = True  # there is something new to read
             return Change(_S.ACTIVE, StatusReason.AUTHORIZED), None
         self.attempt_failed(reason)
         failed = self.status is _S.PENDING and reason in FAILS_PENDING

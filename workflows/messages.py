@@ -115,7 +115,7 @@ class Authorize(Message):
 
 
 class SupplyKey(Message):
-    """Put another API key in the place of the stored one; ``staged_id`` is where it is sealed."""
+    """Put what the user gives in the place of what is stored; ``staged_id``: where it is sealed."""
 
     staged_id: UUID
 

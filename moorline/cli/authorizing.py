@@ -13,7 +13,6 @@ from uuid import UUID
 
 from client.authorizations import Received
 from client.connections import Connecting, ConnectionsClient
-from domain.credentials import CredentialType
 from domain.errors import Conflict, InvalidInput, NotConfigured
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView
@@ -43,7 +42,7 @@ def begin_again(connection_id: UUID) -> Begin:
 
     async def begin(client: ConnectionsClient) -> Connecting:
         view = await client.view(connection_id)
-        if view.credential_type is CredentialType.API_KEY:
+        if view.credential_type.is_given:
             raise InvalidInput(f"{view.provider_slug} asks no user: {way_back(view)}")
         begun = await client.begin_authorization(connection_id)
         return Connecting(connection_id, begun.attempt_id, begun.url)

@@ -93,14 +93,16 @@ def check(provider: Provider, json: AsJson = False) -> None:
 
 def _asked_for_users(provider: str) -> "OAuth2Entry":
     from domain.errors import InvalidInput
+    from domain.words import one, option
     from providers.entry import OAuth2Entry
 
     entry = _catalogue().get(provider)
     if isinstance(entry, OAuth2Entry):
         return entry
+    kind = entry.credential_type
     raise InvalidInput(
-        f"{provider} is spoken to with an API key, not with a client id and secret of ours; a key "
-        f"is checked when it is given: `moorline connect {provider} --user USER --api-key-stdin`"
+        f"{provider} works by {one(kind)}, not by a client id and secret of ours; it is checked "
+        f"when it is given: `moorline connect {provider} --user USER {option(kind)}`"
     )
 
 
@@ -177,10 +179,11 @@ async def _troubled(out: "Output") -> "dict[str, ProviderAppRow]":
 
 def _manner(entry: "ProviderEntry") -> tuple[str, str]:
     """What its users give us, and whether that can be revoked from here."""
+    from domain.words import GIVEN
     from providers.entry import OAuth2Entry
 
     if not isinstance(entry, OAuth2Entry):
-        return "API key", "by the user"
+        return GIVEN[entry.credential_type], "by the user"
     revokes = "revokes" if entry.revoke_url else "cannot revoke"
     return f"OAuth 2.0, rotates: {entry.rotation}", revokes
 

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import typer
 
+from domain.words import one
 from moorline.cli.arguments import (
     Alias,
     AsJson,
@@ -16,6 +17,25 @@ from moorline.cli.arguments import (
     Timeout,
     instant_with_offset,
 )
+
+ApiKeyStdin = Annotated[
+    bool,
+    typer.Option("--api-key-stdin", help="Give an API key, a line on standard input."),
+]
+LinkTokenStdin = Annotated[
+    bool,
+    typer.Option("--link-token-stdin", help="Give a link token, a line on standard input."),
+]
+CertificateStdin = Annotated[
+    bool,
+    typer.Option(
+        "--certificate-stdin",
+        help="Give a certificate and its private key, PEM, on standard input.",
+    ),
+]
+FileStdin = Annotated[
+    bool, typer.Option("--file-stdin", help="Give a CSV file, on standard input.")
+]
 
 
 def connect(
@@ -37,13 +57,10 @@ def connect(
             "the user.",
         ),
     ] = False,
-    api_key_stdin: Annotated[
-        bool,
-        typer.Option(
-            "--api-key-stdin",
-            help="Connect with an API key, a line on standard input, where a provider takes keys.",
-        ),
-    ] = False,
+    api_key_stdin: ApiKeyStdin = False,
+    link_token_stdin: LinkTokenStdin = False,
+    certificate_stdin: CertificateStdin = False,
+    file_stdin: FileStdin = False,
     expires_at: Annotated[
         datetime | None,
         typer.Option(
@@ -59,13 +76,19 @@ def connect(
     """Connect a user's account: prints the provider's page to open, and waits for the answer."""
     if expires_at is not None and not credentials_stdin:
         raise typer.BadParameter("--expires-at belongs to --credentials-stdin")
-    if api_key_stdin and credentials_stdin:
-        raise typer.BadParameter("give an API key or credentials, not both")
-    connection_id = connection_id or uuid4()
-    if credentials_stdin or api_key_stdin:
-        from moorline.cli.given import read_api_key, read_credentials
+    from moorline.cli.given import kind_of, read_credentials, read_given
 
-        given = read_api_key() if api_key_stdin else read_credentials(expires_at)
+    kind = kind_of(
+        api_key=api_key_stdin,
+        link_token=link_token_stdin,
+        certificate=certificate_stdin,
+        file_import=file_stdin,
+    )
+    if kind and credentials_stdin:
+        raise typer.BadParameter(f"give {one(kind)} or credentials, not both")
+    connection_id = connection_id or uuid4()
+    if credentials_stdin or kind:
+        given = read_given(kind) if kind else read_credentials(expires_at)
         from moorline.cli.importing import import_connection
 
         alive = asyncio.run(
@@ -88,19 +111,27 @@ def authorize(
         ),
     ] = None,
     no_wait: NoWait = False,
-    api_key_stdin: Annotated[
-        bool,
-        typer.Option("--api-key-stdin", help="Give it another API key, a line on standard input."),
-    ] = False,
+    api_key_stdin: ApiKeyStdin = False,
+    link_token_stdin: LinkTokenStdin = False,
+    certificate_stdin: CertificateStdin = False,
+    file_stdin: FileStdin = False,
     timeout: Timeout = None,
     json: AsJson = False,
 ) -> None:
     """Authorize a connection again, in place; or finish from the address the browser ended on."""
-    if api_key_stdin:
-        from moorline.cli.given import read_api_key
-        from moorline.cli.importing import give_key
+    from moorline.cli.given import kind_of, read_given
 
-        asyncio.run(give_key(connection_id, read_api_key(), json=json))
+    kind = kind_of(
+        api_key=api_key_stdin,
+        link_token=link_token_stdin,
+        certificate=certificate_stdin,
+        file_import=file_stdin,
+    )
+    if kind:
+        given = read_given(kind)
+        from moorline.cli.importing import give
+
+        asyncio.run(give(connection_id, given, json=json))
         return
     from moorline.cli.authorizing import begin_again, finish, in_browser
 

@@ -3,10 +3,12 @@
 Light to load, so that what is no credentials is refused before anything is opened.
 """
 
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -14,9 +16,12 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from domain.credentials import CredentialType
 from domain.errors import InvalidInput
+from domain.files import LONGEST_FILE
 from domain.secret import Secret
+from domain.words import one, option
 
 LONGEST = 1 << 20
+_PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 LONGEST_LIFE_S = 10**10
 EXPECTED = (
     'expects a JSON object on standard input, as a provider answers it: {"access_token": "...", '
@@ -76,18 +81,69 @@ def read_credentials(ends_at: datetime | None) -> Given:
     return Given(secret, ends_at=ends_at)
 
 
-def read_api_key() -> Given:
-    """The key on standard input.
+def read_given(kind: CredentialType) -> Given:
+    """What a user gives, on standard input.
 
     Raises:
         BadParameter: nobody has redirected standard input.
-        InvalidInput: what stands there is no line of printable ASCII; never says what.
+        InvalidInput: what stands there cannot be that; never says what.
     """
-    text = _standard_input("--api-key-stdin expects the key on standard input; pipe it in")
-    key = text.strip()
-    if not key or not all(32 < byte < 127 for byte in key):
-        raise InvalidInput("standard input: an API key is one line of printable ASCII, no spaces")
-    return Given({"api_key": Secret(key.decode("ascii"))}, CredentialType.API_KEY)
+    text = _standard_input(f"{option(kind)} expects it on standard input; pipe it in")
+    return Given(_READ[kind](text), kind)
+
+
+def kind_of(**asked: bool) -> CredentialType | None:
+    """The one kind that was asked for; None: none was.
+
+    Raises:
+        BadParameter: several were.
+    """
+    wanted = [CredentialType(name) for name, is_asked in asked.items() if is_asked]
+    if len(wanted) > 1:
+        raise typer.BadParameter(f"give one of {' and '.join(map(option, wanted))}, not both")
+    return wanted[0] if wanted else None
+
+
+def _line(kind: CredentialType, text: bytes) -> dict[str, Secret]:
+    line = text.strip()
+    if not line or not all(32 < byte < 127 for byte in line):
+        said = f"{one(kind)} is one line of printable ASCII, no spaces"
+        raise InvalidInput(f"standard input: {said}")
+    return {kind.needs[0]: Secret(line.decode("ascii"))}
+
+
+def _certificate(text: bytes) -> dict[str, Secret]:
+    """One PEM text: the certificate first, then those in between, the key anywhere."""
+    blocks = [block.group() for block in _PEM.finditer(text.decode("ascii", errors="replace"))]
+    keys = [block for block in blocks if "PRIVATE KEY-----" in block]
+    certificates = [block for block in blocks if "-----BEGIN CERTIFICATE-----" in block]
+    if len(keys) != 1 or not certificates:
+        expected = "a certificate and its private key, both PEM, one after the other"
+        raise InvalidInput(f"standard input: expected {expected}")
+    first, *others = certificates
+    parts = {"client_certificate": first, "private_key": keys[0]}
+    if others:
+        parts["certificate_chain"] = "\n".join(others)
+    return {name: Secret(part) for name, part in parts.items()}
+
+
+def _file(text: bytes) -> dict[str, Secret]:
+    if not text or len(text) > LONGEST_FILE:
+        raise InvalidInput(f"standard input: a file has 1 to {LONGEST_FILE} bytes")
+    try:
+        content = text.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InvalidInput("standard input: the file is not UTF-8") from None
+    parts = {"file_content": content, "file_format": "csv", "file_name": "file"}
+    return {name: Secret(part) for name, part in parts.items()}
+
+
+_READ: Mapping[CredentialType, Callable[[bytes], dict[str, Secret]]] = {
+    CredentialType.API_KEY: partial(_line, CredentialType.API_KEY),
+    CredentialType.LINK_TOKEN: partial(_line, CredentialType.LINK_TOKEN),
+    CredentialType.CERTIFICATE: _certificate,
+    CredentialType.FILE_IMPORT: _file,
+}
 
 
 def _standard_input(expected: str) -> bytes:

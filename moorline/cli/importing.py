@@ -6,7 +6,7 @@ from uuid import UUID
 
 from domain.commands import ConnectProvider
 from domain.connection import provider_id_of
-from domain.errors import Conflict, NotFound, Unreachable
+from domain.errors import Conflict, InvalidInput, NotFound, Unreachable
 from domain.result import Failure
 from domain.status import ConnectionStatus
 from moorline.assembly import Parts
@@ -54,11 +54,14 @@ async def import_connection(
         return view.status is ConnectionStatus.ACTIVE
 
 
-async def give_key(connection_id: UUID, given: Given, *, json: bool) -> None:
-    """Put another API key in the place of the stored one."""
+async def give(connection_id: UUID, given: Given, *, json: bool) -> None:
+    """Put what the user gives in the place of what is stored."""
     out = Output(json=json)
     async with everything() as parts:
-        view = await parts.connections.supply_key(connection_id, given.secret["api_key"])
+        before = await parts.connections.view(connection_id)
+        if before.credential_type is not given.credential_type:
+            raise InvalidInput(f"the connection is by {before.credential_type}")
+        view = await parts.connections.supply(connection_id, given.secret)
         if json:
             out.emit(view)
         else:

@@ -10,11 +10,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from domain.credentials import CredentialType
 from domain.errors import NeedsUser
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView
-from domain.words import instant
+from domain.words import GIVEN, instant, option
 from moorline import logs
 from moorline.settings import Settings, TemporalSettings, load_as
 
@@ -93,8 +92,9 @@ async def _way_back(connection_id: UUID) -> str:
 
 def way_back(view: ConnectionView) -> str:
     """The command by which a user brings a connection back."""
-    if view.credential_type is CredentialType.API_KEY:
-        return f"`moorline authorize {view.connection_id} --api-key-stdin` gives it another key"
+    if (kind := view.credential_type).is_given:
+        command = f"moorline authorize {view.connection_id} {option(kind)}"
+        return f"`{command}` gives it another {GIVEN[kind].removeprefix('API ')}"
     return f"`moorline authorize {view.connection_id}` asks the user for access"
 
 

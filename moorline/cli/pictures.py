@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from domain.credentials import CredentialType
 from domain.outcomes import Revocation
 from domain.status import ConnectionStatus
 from domain.view import Attempt, ConnectionView, Receipt, Syncing, TokenReceipt
-from domain.words import WHY, instant
+from domain.words import GIVEN, WHY, instant, why
 from moorline.cli.output import line, status_text
 
 if TYPE_CHECKING:
@@ -23,6 +22,11 @@ FATES = {
     Revocation.UNSUPPORTED: ": the provider cannot revoke it",
     Revocation.GAVE_UP: ": the provider has not confirmed it within a day",
     Revocation.UNCERTAIN: ": there may be one that never reached us",
+}
+LEFT_TO_USERS = {
+    "api_key": ": the key works until its user deletes it at the provider",
+    "link_token": ": the token works until its user takes it back at the provider",
+    "certificate": ": the certificate works until it ends, or its issuer revokes it",
 }
 UNITS = (("years", 31_556_952), ("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
@@ -103,8 +107,8 @@ def receipt_of(receipt: Receipt) -> str:
 
 def _fate(token: TokenReceipt) -> str:
     said = FATES.get(token.result, "")
-    if token.token == "api_key" and token.result is Revocation.UNSUPPORTED:
-        said = ": the key works until its user deletes it at the provider"
+    if token.result is Revocation.UNSUPPORTED:
+        said = LEFT_TO_USERS.get(token.token, said)
     dies = f"; it dies by itself {instant(token.dies_at)}" if token.dies_at else ""
     return f"{token.result.value}{said}{dies}"
 
@@ -136,12 +140,12 @@ def _lines(view: ConnectionView) -> Iterator[tuple[str, Text | str]]:
     yield "alias", line(view.alias or "-")
     yield "provider", line(view.provider_slug)
     yield "user", str(view.user_id)
-    since = f" since {instant(view.since)}: {WHY[view.reason]}"
+    since = f" since {instant(view.since)}: {why(view.reason, view.credential_type)}"
     yield "status", Text.assemble(status_text(view.status), since)
     if marks := _marks(view):
         yield "", Text(marks, "yellow")
     if view.status is ConnectionStatus.ACTIVE:
-        token = "API key" if view.credential_type is CredentialType.API_KEY else "access token"
+        token = GIVEN.get(view.credential_type, "access token")
         yield token, f"generation {view.generation}, {_token(view) or 'no known end'}"
     if view.reauthorize_by:
         yield "authorize by", instant(view.reauthorize_by)
@@ -180,8 +184,7 @@ def _token(view: ConnectionView) -> str:
         tense = "ends" if view.expires_at > datetime.now(UTC) else "ended"
         said.append(f"{tense} {distance(view.expires_at)}")
     if view.refresh_at:
-        keyed = view.credential_type is CredentialType.API_KEY
-        what = "verified" if keyed else "refresh"
+        what = "verified" if view.credential_type.is_given else "refresh"
         said.append(f"{what} {distance(view.refresh_at)}")
     return ", ".join(said)
 

@@ -4,29 +4,31 @@ A reader turns what a provider answers into ``domain.finances``, and whatever go
 ``ReadingFailed``. It stores nothing, and keeps nothing of an answer that is not asked for.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 import httpx
 
-from domain.credentials import CredentialType
 from domain.secret import Secret
 from domain.syncs import SyncOutcome
-from providers.api_key import key_header
-from providers.entry import ApiKeyEntry, ProviderEntry
+from providers.client_certificate import Misconfigured, Unusable, client_of
+from providers.entries_given import CertificateEntry, HeaderEntry
+from providers.entry import ProviderEntry
+from providers.in_header import headers_of
+from providers.readers.file_import import FileReader
 from providers.readers.reading import Reader, ReadingFailed, Source
 from providers.readers.sandbox import SandboxReader
 
 READERS: Final = {"sandbox": SandboxReader}
-"""By the name that an entry's ``data.reader`` gives."""
-
-OPENS: Final = {CredentialType.API_KEY: "api_key"}
-"""Which part of the sealed secret opens the data; for all other types the access token."""
+"""By the name that an entry's ``data.reader`` gives, of all that ask a provider."""
 
 
-def reader_of(
+@asynccontextmanager
+async def reading(
     entry: ProviderEntry, secret: Mapping[str, Secret], http: httpx.AsyncClient
-) -> Reader:
+) -> AsyncIterator[Reader]:
     """The reader of this provider, with one connection's credentials in its hands.
 
     Raises:
@@ -34,11 +36,33 @@ def reader_of(
     """
     if entry.data is None:
         raise ReadingFailed(SyncOutcome.UNSUPPORTED)
-    opening = secret.get(OPENS.get(entry.credential_type, "access_token"))
-    if opening is None:
+    kind = entry.credential_type
+    if not all(secret.get(name) for name in kind.needs):
         raise ReadingFailed(SyncOutcome.UNREADABLE)
-    if isinstance(entry, ApiKeyEntry):
-        headers = key_header(entry, opening)
+    if entry.data.url is None:
+        yield await asyncio.to_thread(FileReader, secret["file_content"])
+    elif isinstance(entry, CertificateEntry):
+        async with _knowing(entry, secret) as known:
+            yield READERS[entry.data.reader](Source(entry.data.url, {}, known))
     else:
-        headers = {"authorization": f"Bearer {opening.reveal()}"}
-    return READERS[entry.data.reader](Source(entry.data.url, headers, http))
+        headers = _headers(entry, secret)
+        yield READERS[entry.data.reader](Source(entry.data.url, headers, http))
+
+
+def _headers(entry: ProviderEntry, secret: Mapping[str, Secret]) -> Mapping[str, str]:
+    if isinstance(entry, HeaderEntry):
+        return headers_of(entry, secret)
+    return {"authorization": f"Bearer {secret[entry.credential_type.needs[0]].reveal()}"}
+
+
+@asynccontextmanager
+async def _knowing(
+    entry: CertificateEntry, secret: Mapping[str, Secret]
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client that shows the user's certificate."""
+    async with AsyncExitStack() as stack:
+        try:
+            http = await stack.enter_async_context(client_of(entry, secret))
+        except (Unusable, Misconfigured):
+            raise ReadingFailed(SyncOutcome.UNREADABLE) from None
+        yield http

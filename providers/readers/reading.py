@@ -78,7 +78,8 @@ class Source:
             self.http, f"{self.url}/{path}", headers=self.headers, within=WITHIN, params=params
         )
         if isinstance(reply, NoReply):
-            raise ReadingFailed(SyncOutcome.TRANSIENT)
+            refused = reply.refused
+            raise ReadingFailed(SyncOutcome.UNAUTHORIZED if refused else SyncOutcome.TRANSIENT)
         if not 200 <= reply.status < 300 or reply.is_page:
             known = SyncOutcome.TRANSIENT if reply.is_page else BY_STATUS.get(reply.status)
             retry_after = asked_to_wait(reply.headers)

@@ -21,6 +21,7 @@ from .sandbox import Sandbox
 
 METADATA = "/.well-known/oauth-authorization-server"
 BODY_LIMIT = 64 * 1024
+PLACES = ("/api", "/broker", "/linked", "/mutual")
 
 
 def create_app(state: Path | None, issuer: str | None = None) -> Starlette:
@@ -45,7 +46,8 @@ def create_app(state: Path | None, issuer: str | None = None) -> Starlette:
         Route("/token", TokenCall(sandbox), methods=["POST"]),
         Route("/revoke", RevokeCall(sandbox), methods=["POST"]),
         Route("/account", pages.account, methods=["GET", "POST"]),
-        *(Mount(place, routes=data_routes(sandbox)) for place in ("/api", "/broker")),
+        Route("/account/transactions.csv", pages.export, methods=["GET"]),
+        *(Mount(place, routes=data_routes(sandbox)) for place in PLACES),
         Mount("/_sandbox", routes=[*Control(sandbox).routes(), *FinancesControl(sandbox).routes()]),
         Route("/healthz", healthz),
     ]
@@ -56,6 +58,7 @@ def create_app(state: Path | None, issuer: str | None = None) -> Starlette:
         max_body_size=BODY_LIMIT,
     )
     app.state.closing = sandbox.closing
+    app.state.authority = sandbox.authority
     return app
 
 

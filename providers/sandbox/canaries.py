@@ -9,7 +9,7 @@ import hmac
 import secrets
 from typing import Literal
 
-Kind = Literal["at", "rt", "code", "sid", "key"]
+Kind = Literal["at", "rt", "code", "sid", "key", "link", "cert"]
 
 
 def mint(kind: Kind) -> str:

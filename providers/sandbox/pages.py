@@ -10,10 +10,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from .authorization import AuthorizationRequest, SentBack, Unanswerable
+from .export import export
 from .forms import Form
-from .rendering import COOKIE, found, page, remembering, see_other
+from .keys import Kind
+from .rendering import COOKIE, HEADERS, found, page, remembering, see_other
 from .sandbox import Sandbox
 from .sessions import PASSWORD, USERS, Session
+
+MAKES: dict[str | None, Kind] = {"new_key": "key", "new_link": "link"}
+"""What a button of the account page makes."""
 
 
 class Pages:
@@ -43,6 +48,16 @@ class Pages:
             return self._login(request, session)
         return self._show_account(session, session.user)
 
+    async def export(self, request: Request) -> Response:
+        """The user's transactions, as a file to be given elsewhere."""
+        session = self._session(request)
+        if session.user is None:
+            return see_other("/account")
+        headers = {**HEADERS, "Content-Disposition": 'attachment; filename="transactions.csv"'}
+        with self._sandbox.store.transaction():
+            text = export(self._sandbox.finances, session.user, time.time())
+        return Response(text, headers=headers, media_type="text/csv")
+
     def _show_account(self, session: Session, user: str, new_key: str = "") -> Response:
         grants = self._sandbox.grants.all(time.time(), user)
         apps = [(grant, self._name(grant.client_id)) for grant in grants if grant.live]
@@ -68,13 +83,13 @@ class Pages:
     async def _change(self, request: Request, session: Session) -> Response:
         form = await _form(request)
         action = form.get("action")
-        if session.user is None or action not in ("take_away", "new_key", "delete_key"):
+        if session.user is None or action not in ("take_away", *MAKES, "delete_key"):
             return self._enter_or_leave(request, session, form)
         if not session.sent(form.get("csrf")):
             return _stale(session)
-        if action == "new_key":
+        if action in MAKES:
             # Shown in the answer itself: a redirect would have to carry it, or to remember it.
-            _, new_key = self._sandbox.keys.create(session.user)
+            _, new_key = self._sandbox.keys.create(session.user, MAKES[action])
             return self._show_account(session, session.user, new_key)
         if action == "delete_key":
             key_id = form.get("key") or ""

@@ -42,6 +42,15 @@ class NewKey(BaseModel):
     api_key: str
 
 
+class NewCertificate(BaseModel):
+    """A certificate and its key, for once, and who has issued it; all PEM."""
+
+    certificate_id: str
+    client_certificate: str
+    private_key: str
+    authority: str
+
+
 class Truth(BaseModel):
     """What a reader must have found in an account."""
 
@@ -119,8 +128,24 @@ class Remote:
         answer = await self._call("POST", "keys", {"user": user})
         return NewKey.model_validate_json(answer.content)
 
+    async def new_link(self, user: User = "alice") -> NewKey:
+        """A link token, as the user is shown it who has linked an account."""
+        answer = await self._call("POST", "keys", {"user": user, "kind": "link"})
+        return NewKey.model_validate_json(answer.content)
+
+    async def new_certificate(
+        self, user: User = "alice", lifetime_s: int = 31_536_000
+    ) -> NewCertificate:
+        """A client certificate, as whoever runs the provider would issue it."""
+        answer = await self._call("POST", "certificates", {"user": user, "lifetime_s": lifetime_s})
+        return NewCertificate.model_validate_json(answer.content)
+
+    async def revoke_certificate(self, certificate_id: str) -> None:
+        """The provider does not take it any more."""
+        await self._call("DELETE", f"certificates/{certificate_id}")
+
     async def revoke_key(self, key_id: str) -> None:
-        """The user deletes a key."""
+        """The user deletes a key, or takes a link token back."""
         await self._call("DELETE", f"keys/{key_id}")
 
     async def grow(self, user: User, count: int, account_id: str | None = None) -> None:

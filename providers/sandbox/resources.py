@@ -1,7 +1,8 @@
 """What a token or a key opens: who its user is, and what they own.
 
-The same data stands under `/api`, opened by an access token (RFC 6750), and under `/broker`, opened
-by a key in `X-Api-Key`. Which of the two was shown, and what it is worth, is judged first.
+The same data stands under `/api`, opened by an access token (RFC 6750), under `/broker`, by a key
+in `X-Api-Key`, under `/linked`, by a link token in `X-Link-Token`, and under `/mutual`, by a client
+certificate. Which of them was shown, and what it is worth, is judged first.
 """
 
 import re
@@ -16,12 +17,19 @@ from .calls import Decision, WatchedCall
 from .endpoints import grant_of
 from .families import Verdict, access_state
 from .finances import Account, holdings_of, instant
+from .keys import Key, Kind
 from .target import Target
 from .wire import Wire
 
-KEY_HEADER = "x-api-key"
-BROKER = "broker"
-"""What stands for the app in the ledger where a key was shown: keys belong to no app."""
+MUTUAL = "mutual"
+KEYED: dict[str, tuple[Kind, str]] = {
+    "broker": ("key", "x-api-key"),
+    "linked": ("link", "x-link-token"),
+}
+"""Where what kind of key opens the data, and the header it is in.
+
+The place stands for the app in the ledger: keys belong to no app.
+"""
 LIMIT, LONGEST = 100, 500
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
@@ -40,17 +48,16 @@ class ResourceCall(WatchedCall):
     """A call that shows an access token or a key."""
 
     def target(self, wire: Wire) -> Target:
-        key = wire.request.headers.get(KEY_HEADER)
-        if _is_broker(wire):
-            known = key and self.sandbox.keys.find(key)
-            return Target(endpoint="api", client_id=BROKER, grant_id=known.id if known else None)
+        if (place := _place(wire)) != "api":
+            known = self._shown_key(wire, place)
+            return Target(endpoint="api", client_id=place, grant_id=known.id if known else None)
         grant_id = grant_of(self.sandbox, _bearer(wire))
         grant = grant_id and self.sandbox.grants.get(grant_id, time.time())
         client_id = grant.client_id if grant else None
         return Target(endpoint="api", client_id=client_id, grant_id=grant_id)
 
     def decide(self, wire: Wire) -> Decision:
-        shown = self._key(wire) if _is_broker(wire) else self._token(wire)
+        shown = self._key(wire) if _place(wire) != "api" else self._token(wire)
         if shown.refusal is not None:
             return shown.refusal
         return Decision(self.answer(wire, shown), shown.verdict)
@@ -59,8 +66,15 @@ class ResourceCall(WatchedCall):
     def answer(self, wire: Wire, shown: Shown) -> Answer:
         """To someone whose token or key is good."""
 
+    def _shown_key(self, wire: Wire, place: str) -> Key | None:
+        if place == MUTUAL:
+            found = self.sandbox.authority.find(wire.certificate)
+            return Key(*found) if found else None
+        kind, header = KEYED[place]
+        return self.sandbox.keys.find(wire.request.headers.get(header, ""), kind)
+
     def _key(self, wire: Wire) -> Shown:
-        key = self.sandbox.keys.find(wire.request.headers.get(KEY_HEADER, ""))
+        key = self._shown_key(wire, _place(wire))
         if key is None or not key.live:
             verdict = Verdict("unknown" if key is None else "revoked", key.id if key else None)
             answer = Answer(401, {"error": "invalid_key"})
@@ -162,8 +176,9 @@ class TransactionsCall(AccountCall):
         )
 
 
-def _is_broker(wire: Wire) -> bool:
-    return wire.request.url.path.startswith(f"/{BROKER}/")
+def _place(wire: Wire) -> str:
+    """Below which address the data was asked for."""
+    return wire.request.url.path.split("/")[1]
 
 
 def _bearer(wire: Wire) -> str | None:

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .authority import Authority
 from .clients import Clients
 from .codes import Codes
 from .finances import Finances
@@ -28,6 +29,7 @@ class Sandbox:
     ledger: Ledger
     keys: Keys
     finances: Finances
+    authority: Authority = field(default_factory=Authority)
     faults: Faults = field(default_factory=Faults)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server is told to stop, so that held calls end."""

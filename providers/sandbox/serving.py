@@ -6,6 +6,7 @@ It never listens on another address: the control API asks nobody who they are.
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
@@ -13,6 +14,7 @@ import uvicorn
 from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from .authority import Authority
 from .wire import Line
 
 HOST = "127.0.0.1"
@@ -29,13 +31,13 @@ class LineProtocol(H11Protocol):
 class Server(uvicorn.Server):
     """Ends held calls before it waits for calls to end."""
 
-    def __init__(self, app: Starlette, *, signals: bool) -> None:
+    def __init__(self, app: Starlette, *, signals: bool, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
                 http=LineProtocol,
                 ws="none",
-                lifespan="on",
+                lifespan="off" if tls else "on",  # it is one app, beside its other listener
                 access_log=False,  # its lines hold queries; the ledger writes lines of its own
                 log_config=None,
                 server_header=False,
@@ -43,6 +45,8 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=2,
             )
         )
+        self.config.load()
+        self.config.ssl = tls
         self._closing: asyncio.Event = app.state.closing
         self._signals = signals
 
@@ -82,8 +86,22 @@ def url_of(listening: socket.socket) -> str:
 @asynccontextmanager
 async def serve(app: Starlette, port: int = 0) -> AsyncIterator[str]:
     """Run the app in this event loop for as long as the block lasts; gives its base URL."""
+    async with _served(app, port, None) as url:
+        yield url
+
+
+@asynccontextmanager
+async def serve_mutual_tls(app: Starlette) -> AsyncIterator[str]:
+    """Beside ``serve``, a listener of the same app that asks for certificates of its authority."""
+    authority: Authority = app.state.authority
+    async with _served(app, 0, authority.server_context()) as url:
+        yield url.replace("http:", "https:")
+
+
+@asynccontextmanager
+async def _served(app: Starlette, port: int, tls: ssl.SSLContext | None) -> AsyncIterator[str]:
     listening = listen(port)
-    server = Server(app, signals=False)
+    server = Server(app, signals=False, tls=tls)
     running = asyncio.create_task(server.serve(sockets=[listening]))
     try:
         yield url_of(listening)

@@ -22,6 +22,12 @@ class Line:
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
 
+    @property
+    def certificate(self) -> bytes | None:
+        """What the other side has shown in the TLS handshake (DER)."""
+        tls = self._transport.get_extra_info("ssl_object")
+        return tls.getpeercert(binary_form=True) if tls is not None else None
+
     def close(self) -> None:
         """Close once everything written so far has gone out."""
         self._transport.close()
@@ -59,6 +65,11 @@ class Wire:
             yield wire
         finally:
             watch.cancel()
+
+    @property
+    def certificate(self) -> bytes | None:
+        """What the caller has shown in the TLS handshake (DER)."""
+        return self._line().certificate
 
     async def send(self, response: Response) -> bool:
         """Hand over the whole answer; False if nobody is there to take it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import httpx
 import pytest
 
 from providers.sandbox.clients import Registration
+from providers.statement import Statement
 
 if TYPE_CHECKING:
     from tests.http.conftest import App
@@ -201,3 +203,36 @@ async def test_pages_are_usable_without_sight_or_scripts(
         assert page.text.count("<h1>") == 1
         assert "<main>" in page.text
         assert "<title>" in page.text
+
+
+async def test_a_user_is_shown_a_link_token_once_and_takes_it_back(
+    app: App, browser: httpx.AsyncClient
+) -> None:
+    account = await log_in(browser, "/account", user="bob")
+    made = await send(browser, account, action="new_link")
+    token = re.findall(r"<code>(mlcanary-link-[^<]+)</code>", made.text)[0]
+    assert token not in (await browser.get("/account")).text
+    headers = {"X-Link-Token": token}
+    assert (await browser.get("/linked/me", headers=headers)).json() == {"user": "bob"}
+    assert (await browser.get("/broker/me", headers={"X-Api-Key": token})).status_code == 401
+    action, hidden = next(
+        (action, fields) for action, fields in Forms(made.text).forms if "key" in fields
+    )
+    await browser.post(action, data={**hidden, "action": "delete_key"})
+    assert (await browser.get("/linked/me", headers=headers)).status_code == 401
+
+
+async def test_what_a_user_exports_is_a_statement_that_adds_up(
+    app: App, browser: httpx.AsyncClient
+) -> None:
+    path = "/account/transactions.csv"
+    assert (await browser.get(path)).headers["location"] == "/account"
+    await log_in(browser, "/account", user="bob")
+    answer = await browser.get(path)
+    assert answer.headers["content-type"].startswith("text/csv")
+    found = Statement.parse(answer.text)
+    truth = await app.sandbox.finances("bob")
+    balances = sorted(each.balance.amount for each in found.accounts.values())
+    assert balances == sorted(each.balance for each in truth)
+    counts = sorted(len(rows) for rows in found.transactions.values())
+    assert counts == sorted(each.transactions for each in truth)

@@ -47,6 +47,7 @@ def test_a_standing_never_speaks_of_the_past(
         deadlines,
         sent_at=AT,
         refresh_at=AT + HOUR if refreshable else None,
+        refreshable=refreshable,
         now=AT + later,
     )
     assert found.generation == 3
@@ -60,13 +61,15 @@ def test_a_standing_never_speaks_of_the_past(
 
 
 def test_a_refreshable_grant_without_known_ends_has_none() -> None:
-    found = standing(1, (ACCESS,), sent_at=AT, refresh_at=AT + HOUR / 2, now=AT)
+    found = standing(1, (ACCESS,), sent_at=AT, refresh_at=AT + HOUR / 2, refreshable=True, now=AT)
     assert found == Standing(generation=1, expires_at=AT + HOUR, lifetime=HOUR, refresh_in=HOUR / 2)
 
 
 def test_the_earliest_end_is_named() -> None:
     everything = (ACCESS, IDLE, GRANT, CONSENT)
-    found = standing(1, everything, sent_at=AT, refresh_at=AT + HOUR / 2, now=AT + HOUR / 4)
+    found = standing(
+        1, everything, sent_at=AT, refresh_at=AT + HOUR / 2, refreshable=True, now=AT + HOUR / 4
+    )
     assert (found.ends_because, found.ends_in) == (R.GRANT_EXPIRED, 7 * DAY - HOUR / 4)
     assert found.reauthorize_by == AT + 7 * DAY
     assert end_of_grant((ACCESS, IDLE, CONSENT), refreshable=True) == EndOfGrant(
@@ -76,7 +79,7 @@ def test_the_earliest_end_is_named() -> None:
 
 
 def test_what_cannot_be_refreshed_ends_with_the_access_token() -> None:
-    found = standing(1, (ACCESS, GRANT), sent_at=AT, refresh_at=None, now=AT)
+    found = standing(1, (ACCESS, GRANT), sent_at=AT, refresh_at=None, refreshable=False, now=AT)
     assert (found.ends_in, found.ends_because) == (HOUR, R.NOT_REFRESHABLE)
     assert found.refresh_in is None
 
@@ -105,11 +108,13 @@ def test_bug_a_grant_without_a_refresh_token_ended_with_the_one_it_never_had() -
 
 
 def test_a_token_without_any_end_has_none() -> None:
-    found = standing(1, (), sent_at=AT, refresh_at=None, now=AT)
+    found = standing(1, (), sent_at=AT, refresh_at=None, refreshable=False, now=AT)
     assert found == Standing(generation=1)
 
 
 def test_a_standing_travels_through_json_and_ignores_what_it_does_not_know() -> None:
-    found = standing(1, (ACCESS, GRANT), sent_at=AT, refresh_at=AT + HOUR / 2, now=AT)
+    found = standing(
+        1, (ACCESS, GRANT), sent_at=AT, refresh_at=AT + HOUR / 2, refreshable=True, now=AT
+    )
     assert Standing.model_validate_json(found.model_dump_json()) == found
     assert Standing.model_validate({"generation": 1, "of_the_future": uuid4()}).generation == 1

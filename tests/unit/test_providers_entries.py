@@ -6,16 +6,19 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
+from domain.credentials import CredentialType
 from domain.deadlines import Lifetimes
 from domain.outcomes import Outcome
 from domain.secret import Secret
 from providers.catalogue import SHIPPED, Catalogue
-from providers.entry import LOOPBACK, ApiKeyEntry, OAuth2Entry, Refusal
+from providers.entries_given import GIVEN_TYPES, ApiKeyEntry, CertificateEntry, FileEntry
+from providers.entry import LOOPBACK, OAuth2Entry, ProviderEntry, Refusal
 from providers.oauth2 import authorization_url
 
 CATALOGUE = Catalogue.read()
-OURS = {"sandbox", "sandbox-broker"}
+OURS = {"sandbox", "sandbox-broker", "sandbox-files", "sandbox-linked"}
 SLUGS = [slug for slug in CATALOGUE.slugs() if slug not in OURS]
 EVERY = pytest.mark.parametrize("slug", SLUGS)
 
@@ -115,19 +118,51 @@ def test_a_provider_whose_tokens_may_be_endless_states_no_lifetime() -> None:
 DOCS = Path(__file__).parents[2] / "docs" / "providers.md"
 
 
+def documented(section: str) -> list[str]:
+    """The fields that the tables of a section name."""
+    text = DOCS.read_text().partition(f"## {section}\n")[2].partition("\n## ")[0]
+    tables = re.findall(r"^\| field \|.*\n\|.*\n((?:\|.*\n)+)", text, re.M)
+    return sorted(re.findall(r"^\| `(\w+)` \|", "".join(tables), re.M))
+
+
 def test_the_documentation_names_every_field_and_no_other() -> None:
-    table = DOCS.read_text().partition("## Every field")[2].partition("##")[0]
-    assert sorted(re.findall(r"^\| `(\w+)` \|", table, re.M)) == sorted(
-        {*OAuth2Entry.model_fields, *ApiKeyEntry.model_fields}
-    )
+    assert documented("Every field") == sorted(OAuth2Entry.model_fields)
+    fields = {name for entry in GIVEN_TYPES.values() for name in entry.model_fields}
+    common = set(ProviderEntry.model_fields) - {"data"} | {"type"}
+    assert documented("What users give") == sorted(fields - common)
 
 
-def test_the_documented_entry_and_refusals_can_be_read() -> None:
+def test_the_documented_entries_and_refusals_can_be_read() -> None:
     examples = re.findall(r"```yaml\n(.*?)```", DOCS.read_text(), re.S)
-    entry, refusals = (yaml.safe_load(example) for example in examples)
+    entry, *given, refusals = (yaml.safe_load(example) for example in examples)
     read = OAuth2Entry.model_validate({**entry, **refusals})
     outcomes = [refusal.outcome for refusal in read.refusals]
     assert outcomes == ["grant_dead", "rate_limited", "transient"]
+    kinds = {GIVEN_TYPES[each["type"]].model_validate(each).credential_type for each in given}
+    assert kinds | {CredentialType.API_KEY} == {each for each in CredentialType if each.is_given}
+
+
+def test_a_certificate_is_shown_over_tls_alone() -> None:
+    entry = {"slug": "a", "name": "A", "type": "certificate", "verify_url": "https://a.example/me"}
+    plain = {"reader": "sandbox", "url": "http://127.0.0.1:1/"}
+    CertificateEntry.model_validate(entry)
+    for change in ({"verify_url": "http://127.0.0.1:1/me"}, {"data": plain}, {"ca": "/a.pem"}):
+        with pytest.raises(ValidationError):
+            CertificateEntry.model_validate({**entry, **change})
+
+
+def test_a_file_is_read_where_files_are_brought_and_nowhere_else() -> None:
+    key = {"slug": "a", "name": "A", "type": "api_key", "verify_url": "https://a.example/me"}
+    file = {"slug": "a", "name": "A", "type": "file"}
+    assert FileEntry.model_validate(file).data is not None
+    for kind, entry, data in (
+        (ApiKeyEntry, key, {"reader": "csv"}),
+        (ApiKeyEntry, key, {"reader": "sandbox"}),
+        (FileEntry, file, {"reader": "sandbox", "url": "https://a.example/"}),
+        (FileEntry, file, {"reader": "csv", "url": "https://a.example/"}),
+    ):
+        with pytest.raises(ValidationError):
+            kind.model_validate({**entry, "data": data})
 
 
 def test_the_documentation_names_every_outcome_a_refusal_can_have() -> None:

@@ -158,7 +158,7 @@ def test_bug_a_byte_of_another_alphabet_cost_the_tokens_beside_it() -> None:
         b"\x00\xff\xfe",
         b"[" * 100_000,
         b'{"a":' * 100_000,
-        gzip.compress(b'{"access_token": "at"}'),
+        gzip.compress(b'{"access_token": "at"}', mtime=0),
     ],
     ids=lambda body: repr(body[:12]),
 )

@@ -117,7 +117,7 @@ async def test_a_key_whose_gateway_died_after_the_confirmation_is_used_by_anothe
 
 async def test_keys_that_belong_to_nothing_are_destroyed_after_a_day(broker: Web) -> None:
     connection_id, _, _ = await begin(broker, provider=BROKER)
-    await broker.world.connections.keep_key(connection_id, Secret("mlcanary-forgotten"))
+    await broker.world.connections.keep(connection_id, {"api_key": Secret("mlcanary-forgotten")})
     await swept(broker, after=timedelta(hours=23))
     assert len(await kept_keys(broker)) == 1
     await swept(broker, after=timedelta(hours=25))

@@ -216,5 +216,5 @@ async def test_the_end_of_a_keyed_connection_says_that_only_its_user_can_delete_
 
 
 def test_the_shipped_broker_takes_keys() -> None:
-    entry = Catalogue.read().api_key("sandbox-broker")
+    entry = Catalogue.read().given("sandbox-broker")
     assert entry.credential_type is CredentialType.API_KEY

@@ -12,7 +12,6 @@ from temporalio.testing import ActivityEnvironment
 from activities.payloads import ReplaceApiKey, VerifyApiKey
 from activities.replace_api_key import KeyReplacement
 from activities.verify_api_key import Verification
-from client.imports import Imports
 from domain.commands import ConnectProvider
 from domain.credentials import CredentialType
 from domain.errors import Conflict, NotFound
@@ -63,6 +62,11 @@ async def command_of(world: World, connection_id: UUID, key: str) -> ConnectProv
     )
 
 
+async def keep(world: World, connection_id: UUID, key: str) -> UUID:
+    """Where a key is kept that is to replace another."""
+    return await world.connections.keep(connection_id, {"api_key": Secret(key)})
+
+
 async def count(world: World, table: str, connection_id: UUID) -> int:
     async with world.database.transaction() as session:
         query = f"SELECT count(*) FROM {table} WHERE connection_id = :id"
@@ -102,8 +106,7 @@ async def test_bug_a_key_for_a_connection_that_has_none_ended_its_life(keyed: Wo
 
 async def test_bug_a_refused_key_was_called_stored_when_it_was_tried_again(keyed: World) -> None:
     view, _ = await connected(keyed)
-    imports = Imports(keyed.messaging, keyed.database, keyed.vault)
-    staged_id = await imports.keep(view.connection_id, Secret("mlcanary-key-nobody-made"))
+    staged_id = await keep(keyed, view.connection_id, "mlcanary-key-nobody-made")
     request = ReplaceApiKey(connection_id=view.connection_id, staged_id=staged_id)
     replace = KeyReplacement(keyed.resources).replace_api_key
     with pytest.raises(Conflict, match="does not take this API key"):
@@ -116,8 +119,7 @@ async def test_bug_a_refused_key_was_called_stored_when_it_was_tried_again(keyed
 async def test_a_key_that_was_stored_is_found_stored_by_whoever_tries_again(keyed: World) -> None:
     view, _ = await connected(keyed)
     other = await keyed.sandbox.new_key()
-    imports = Imports(keyed.messaging, keyed.database, keyed.vault)
-    staged_id = await imports.keep(view.connection_id, Secret(other.api_key))
+    staged_id = await keep(keyed, view.connection_id, other.api_key)
     request = ReplaceApiKey(connection_id=view.connection_id, staged_id=staged_id)
     replace = KeyReplacement(keyed.resources).replace_api_key
     answers = [await ActivityEnvironment().run(replace, request) for _ in range(2)]
@@ -188,8 +190,7 @@ async def test_bug_a_key_that_was_replaced_unseen_was_never_verified(hurried: Wo
     """The answer of the replacement was lost, and each verification was of the old generation."""
     view, _ = await connected(hurried)
     other = await hurried.sandbox.new_key()
-    imports = Imports(hurried.messaging, hurried.database, hurried.vault)
-    staged_id = await imports.keep(view.connection_id, Secret(other.api_key))
+    staged_id = await keep(hurried, view.connection_id, other.api_key)
     request = ReplaceApiKey(connection_id=view.connection_id, staged_id=staged_id)
     await hurried.perform(KeyReplacement(hurried.resources).replace_api_key, request)
     handle = hurried.temporal.get_workflow_handle(workflow_id(view.connection_id))

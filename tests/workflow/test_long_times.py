@@ -20,9 +20,11 @@ from activities.resources import ActivityClock
 from client.connections import ConnectionsClient
 from client.messaging import Messaging
 from client.temporal import data_converter
+from domain.credentials import CredentialType
 from domain.status import ConnectionStatus, StatusReason
 from domain.view import ConnectionView
 from providers.sandbox.remote import NewKey
+from tests.given import CERTIFIED, brought, certifying
 from tests.world import (
     BROKER,
     Servers,
@@ -234,6 +236,26 @@ async def test_a_coming_end_of_the_grant_is_announced_14_7_3_and_1_days_before(
             if row.type == "ConnectionExpiring"
         ]
         assert last.data["reason"] == "grant_expired"
+
+
+async def test_the_end_of_a_certificate_is_announced_before_it_is_expired(
+    servers: Servers, tmp_path: Path
+) -> None:
+    async with certifying() as certifier:
+        await certifier.write(tmp_path)
+        async with aging(servers, tmp_path) as ages:
+            parts, _ = await certifier.parts(lifetime_s=30 * DAY_S)
+            kind = CredentialType.CERTIFICATE
+            connection_id = await brought(ages.world, parts, kind, CERTIFIED)
+            await ages.pass_by(timedelta(days=15))
+            assert await warnings(ages, connection_id) == []
+            await ages.pass_by(timedelta(days=14, hours=12))
+            assert await warnings(ages, connection_id) == [14, 7, 3, 1]
+            await ages.pass_by(timedelta(days=1))
+            view = await ages.becomes(connection_id, ConnectionStatus.EXPIRED)
+            assert view.reason is StatusReason.NOT_REFRESHABLE
+            seen = await certifier.remote.log(endpoint="api")
+            assert len(seen) > 30  # it was verified once a day
 
 
 async def test_of_a_grant_that_lives_five_days_only_what_lies_within_it_is_announced(

@@ -5,7 +5,7 @@ anywhere, in an argument, a result, a failure or a detail, would be found.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -17,9 +17,23 @@ from temporalio.api.common.v1 import Payload, SearchAttributes
 
 from client.codec import ENCODING
 from client.connections import Connecting
+from domain.credentials import CredentialType
 from domain.secret import Secret
 from domain.status import ConnectionStatus
 from moorline.demo.canaries import CANARY, hunt
+from tests.given import (
+    CERTIFIED,
+    FILES,
+    LINKED,
+    STATEMENT,
+    brought,
+    certifying,
+    file_of,
+    read_through,
+    secrets_of,
+    write_files,
+    write_linked,
+)
 from tests.replay import scenarios
 from tests.world import Servers, World, data_of, new_world, until, write_broker
 
@@ -78,6 +92,33 @@ async def a_life_by_api_key(world: World) -> Lived:
     return Lived(connection_id)
 
 
+async def a_life_by_link_token(world: World) -> Lived:
+    """Connected, replaced by a wrong token and by a good one, read, and disconnected."""
+    first, second = [(await world.sandbox.new_link()).api_key for _ in "ab"]
+    parts = [{"access_token": token} for token in (first, "mlcanary-link-made-up", second)]
+    return await a_life_by(world, CredentialType.LINK_TOKEN, LINKED, parts)
+
+
+async def a_life_by_file(world: World) -> Lived:
+    """The same with files."""
+    parts = [file_of(content) for content in (STATEMENT, "mlcanary-no-file", STATEMENT)]
+    return await a_life_by(world, CredentialType.FILE_IMPORT, FILES, parts)
+
+
+async def a_life_by(
+    world: World, kind: CredentialType, slug: str, parts: Sequence[Mapping[str, str]]
+) -> Lived:
+    connection_id = await brought(world, parts[0], kind, slug)
+    for each in parts[1:]:
+        supplying = world.connections.supply(connection_id, secrets_of(each))
+        await asyncio.gather(supplying, return_exceptions=True)
+    assert (await world.connections.view(connection_id)).generation == 2
+    await read_through(world, connection_id)
+    await world.connections.disconnect(connection_id)
+    await world.becomes(connection_id, ConnectionStatus.DISCONNECTED)
+    return Lived(connection_id)
+
+
 def recorded(scenario: scenarios.Scenario) -> Callable[[World], Awaitable[Lived]]:
     """A life that is recorded elsewhere, lived here once more."""
 
@@ -91,6 +132,8 @@ def recorded(scenario: scenarios.Scenario) -> Callable[[World], Awaitable[Lived]
 LIVES: list[Callable[[World], Awaitable[Lived]]] = [
     a_whole_life_with_data,
     a_life_by_api_key,
+    a_life_by_link_token,
+    a_life_by_file,
     recorded(scenarios.imported_and_cancelled),
     recorded(scenarios.declined_then_authorized),
     recorded(scenarios.lost_rotation),
@@ -100,8 +143,10 @@ LIVES: list[Callable[[World], Awaitable[Lived]]] = [
 
 @pytest.fixture
 async def private(servers: Servers, tmp_path: Path) -> AsyncIterator[World]:
-    """A world with a worker, providers of both kinds, and data to be read."""
+    """A world with a worker, providers of every kind, and data to be read."""
     write_broker(tmp_path, servers.sandbox.base_url)
+    write_linked(tmp_path, servers.sandbox.base_url)
+    write_files(tmp_path)
     async with new_world(servers, tmp_path, entry=data_of(servers)) as world, world.working():
         yield world
 
@@ -110,10 +155,29 @@ async def private(servers: Servers, tmp_path: Path) -> AsyncIterator[World]:
 async def test_a_life_that_is_decrypted_holds_no_secret(
     private: World, live: Callable[[World], Awaitable[Lived]], tmp_path: Path
 ) -> None:
-    lived = await live(private)
-    opened = tmp_path / "opened"
+    await expect_no_secret(private, await live(private), tmp_path)
+
+
+async def test_a_life_by_certificate_that_is_decrypted_holds_no_key(
+    servers: Servers, tmp_path: Path
+) -> None:
+    async with certifying() as certifier:
+        await certifier.write(tmp_path)
+        async with new_world(servers, tmp_path) as world, world.working():
+            first, second = [(await certifier.parts())[0] for _ in "ab"]
+            wrong = {**first, "private_key": second["private_key"]}
+            parts = [first, wrong, second]
+            lived = await a_life_by(world, CredentialType.CERTIFICATE, CERTIFIED, parts)
+            keys = tuple(each["private_key"].splitlines()[1] for each in (first, second))
+            with_keys = Lived(lived.connection_id, keys)
+            await expect_no_secret(world, with_keys, tmp_path)
+
+
+async def expect_no_secret(world: World, lived: Lived, folder: Path) -> None:
+    """Nothing of what Temporal holds of this life, decrypted, is one."""
+    opened = folder / "opened"
     opened.mkdir()
-    texts = [text async for text in in_the_clear(private, lived.connection_id)]
+    texts = [text async for text in in_the_clear(world, lived.connection_id)]
     for number, text in enumerate(texts):
         (opened / f"{number}").write_bytes(text)
         assert not any(secret.encode() in text for secret in lived.secrets)
