@@ -122,6 +122,8 @@ WHO_MENDS_READING = {
 
 def why(reason: StatusReason, kind: CredentialType) -> str:
     """The reason in words, as they are said of a connection of this kind."""
+    if kind is CredentialType.FILE_IMPORT and reason is StatusReason.KEY_REFUSED:
+        return "the file cannot be read."
     if kind.is_given and reason in _WHY_GIVEN:
         return _WHY_GIVEN[reason].format(GIVEN[kind])
     return WHY[reason]

@@ -111,6 +111,23 @@ async def test_a_file_of_the_greatest_length_passes_and_a_longer_one_does_not(
     assert far_too_long.status_code == 413
 
 
+async def test_no_log_says_what_a_certificate_holds(
+    servers: Servers, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    async with certifying() as certifier:
+        await certifier.write(tmp_path)
+        async with new_world(servers, tmp_path) as world, gateway_of(world) as web:
+            first, second = [(await certifier.parts())[0] for _ in "ab"]
+            for key in (first["private_key"], second["private_key"], "mlcanary"):
+                body = {"type": "certificate", **first, "private_key": key}
+                await put(web, uuid4(), CERTIFIED, body)
+    keys = [each["private_key"].splitlines()[1] for each in (first, second)]
+    said = [record.getMessage() for record in caplog.records]
+    assert said
+    assert not any(secret in each for each in said for secret in (*keys, "mlcanary"))
+
+
 async def test_no_log_says_what_was_given(importing: Web, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     await put(importing, uuid4(), FILES, file_body(STATEMENT))

@@ -22,7 +22,7 @@ from tests.given import (
     secrets_of,
     write_files,
 )
-from tests.world import Servers, World, new_world
+from tests.world import Servers, World, new_world, until
 
 KIND = CredentialType.FILE_IMPORT
 
@@ -95,6 +95,25 @@ async def test_a_file_that_cannot_be_read_leaves_the_old_one_in_its_place(filed:
     with pytest.raises(Conflict, match="this file cannot be read"):
         await filed.connections.supply(connection_id, secrets_of(file_of("mlcanary")))
     assert (await filed.connections.view(connection_id)).generation == 1
+
+
+async def test_a_file_that_was_revoked_is_destroyed_and_another_brings_it_back(
+    filed: World,
+) -> None:
+    connection_id = await brought(filed, file_of(STATEMENT), KIND, FILES)
+    await read_through(filed, connection_id)
+    await filed.connections.revoke(connection_id)
+    view = await filed.becomes(connection_id, ConnectionStatus.REVOKED)
+    assert "the user brings a file again" in (await filed.connections.explain(connection_id)).text
+
+    async def shredded() -> bool:
+        receipt = (await filed.connections.view(connection_id)).receipt
+        return receipt is not None and receipt.shredded
+
+    await until(shredded)
+    view = await filed.connections.supply(connection_id, secrets_of(file_of(STATEMENT)))
+    assert (view.status, view.generation) == (ConnectionStatus.ACTIVE, 2)
+    await read_through(filed, connection_id, times=2)
 
 
 async def test_a_file_is_not_handed_out_and_not_refreshed(filed: World) -> None:

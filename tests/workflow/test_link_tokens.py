@@ -99,6 +99,19 @@ async def test_what_cannot_be_verified_now_is_no_refusal_and_is_not_kept(linked:
     assert (await linked.connections.supply(connection_id, secret)).generation == 2
 
 
+async def test_a_link_token_that_was_refused_elsewhere_is_verified(
+    servers: Servers, tmp_path: Path
+) -> None:
+    write_linked(tmp_path, servers.sandbox.base_url)
+    async with new_world(servers, tmp_path) as world, world.working():
+        made = await world.sandbox.new_link()
+        connection_id = await brought(world, {"access_token": made.api_key}, KIND, LINKED)
+        rejection = await world.connections.rejected(connection_id, 1)
+        assert (rejection.outcome, rejection.generation) == ("verified", 1)
+        with pytest.raises(NotFresh, match="the link token was verified moments ago"):
+            await world.connections.rejected(connection_id, 1)
+
+
 async def test_a_link_token_is_not_refreshed(linked: World) -> None:
     made = await linked.sandbox.new_link()
     connection_id = await brought(linked, {"access_token": made.api_key}, KIND, LINKED)
