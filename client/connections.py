@@ -5,20 +5,20 @@ can run side by side. Everything raised is a ``MoorlineError``.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from typing import Final
 from uuid import UUID, uuid4
 
-from client.authorizations import Admit, Authorizations, Received
-from client.imports import AdmitGiven, Imports
+from client.authorizing import HEEDED_WITHIN, Authorizing
 from client.leasing import DEFAULT_MIN_TTL, Lease, Leases
 from client.messaging import Messaging
-from client.reading import POLL_S, Reading
-from client.refusals import Gone, NotVerified, needs_user
+from client.reading import POLL_S
+from client.refusals import needs_user
 from client.rejections import Rejection, Rejections
+from client.talking import lags
 from domain.commands import ConnectProvider
 from domain.connection import is_valid_alias
 from domain.credentials import CredentialType, ProviderCredentials
@@ -26,9 +26,7 @@ from domain.errors import (
     ANOTHERS_ID,
     Conflict,
     InvalidInput,
-    MoorlineError,
     NotFound,
-    NotFresh,
     ProviderConnectionError,
     Unreachable,
 )
@@ -43,23 +41,14 @@ from storage import connect_sessions, connections
 from storage.database import Database, now
 from storage.vault import Vault
 from workflows.messages import (
-    AuthorizationBegun,
-    Authorize,
-    BeginAuthorization,
     Disconnect,
-    Fresh,
-    Message,
     Nudge,
     Rename,
     Revoke,
     StartConnection,
-    SupplyKey,
     SyncNow,
 )
 
-AnswerT = TypeVar("AnswerT")
-
-HEEDED_WITHIN: Final = timedelta(seconds=20)
 _NOT_REVOCABLE: Final = tuple(
     set(ConnectionStatus) - {ConnectionStatus.ACTIVE, ConnectionStatus.PENDING}
 )
@@ -74,7 +63,7 @@ class Connecting:
     url: str
 
 
-class ConnectionsClient(Reading):
+class ConnectionsClient(Authorizing):
     """Connections, as an application sees them.
 
     Args:
@@ -86,11 +75,7 @@ class ConnectionsClient(Reading):
     def __init__(
         self, messaging: Messaging, database: Database, vault: Vault, catalogue: Catalogue
     ) -> None:
-        super().__init__(database, catalogue)
-        self._messaging = messaging
-        self._vault = vault
-        self._authorizations = Authorizations(database, vault, catalogue)
-        self._imports = Imports(messaging, database, vault)
+        super().__init__(messaging, database, vault, catalogue)
         self._leases = Leases(database, vault, self._newer_than)
         self._rejections = Rejections(database, catalogue, self._newer_than)
 
@@ -194,117 +179,6 @@ class ConnectionsClient(Reading):
         """
         return await self._imports.carry_out(command, connection_id)
 
-    # -- authorizing ---------------------------------------------------------------------------
-
-    async def begin_authorization(
-        self, connection_id: UUID, pages: Pages = Pages.LOOPBACK
-    ) -> AuthorizationBegun:
-        """Begin an authorization, first or anew; any status but DISCONNECTED."""
-        question = BeginAuthorization(pages=pages)
-        return await self._ask(connection_id, "begin_authorization", question, AuthorizationBegun)
-
-    async def provider_url(self, attempt_id: UUID) -> str:
-        """The provider's authorize URL. Carries ``state``: for the user's browser only."""
-        return await self._authorizations.provider_url(attempt_id)
-
-    async def receive_redirect(
-        self,
-        redirected_url: str,
-        *,
-        connection_id: UUID | None = None,
-        admit: Admit | None = None,
-    ) -> Received:
-        """Take in what the provider sent the browser back with; then ``authorize``.
-
-        Args:
-            connection_id: refuse, and use nothing up, if it belongs to another connection.
-            admit: looks, before anything is used up, whether this browser may bring it.
-        """
-        return await self._authorizations.receive(redirected_url, connection_id, admit)
-
-    async def authorize(self, received: Received) -> ConnectionView:
-        """Exchange what came back.
-
-        Raises:
-            Conflict: the user declined, the provider refused, or it was interrupted; says which.
-        """
-        question = Authorize(attempt_id=received.attempt_id)
-        return await self._ask(received.connection_id, "authorize", question, ConnectionView)
-
-    async def supply(self, connection_id: UUID, secret: Mapping[str, Secret]) -> ConnectionView:
-        """Put what its user gives in the place of what is stored: ACTIVE again, in place.
-
-        Args:
-            secret: by the connection's type, see ``CredentialType``.
-
-        Raises:
-            Conflict: it is not good, or the connection has ended.
-            NotFresh: the provider cannot say now whether it is good; nothing is kept.
-            InvalidInput: its provider asks users on a page of its own, or a part is missing.
-        """
-        staged_id = await self.keep(connection_id, secret)
-        try:
-            return await self.use(connection_id, staged_id)
-        except NotVerified:
-            await self._imports.forget(staged_id)
-            raise
-
-    async def supply_key(self, connection_id: UUID, api_key: Secret) -> ConnectionView:
-        """The same with an API key."""
-        return await self.supply(connection_id, {"api_key": api_key})
-
-    async def keep(
-        self,
-        connection_id: UUID,
-        secret: Mapping[str, Secret],
-        admit: AdmitGiven | None = None,
-    ) -> UUID:
-        """Keep what its user gives, sealed, until ``use``; the id of where it is kept.
-
-        Args:
-            admit: looks, in the same transaction, whether this browser may bring it.
-
-        Raises:
-            Conflict: the connection has ended.
-            InvalidInput: its provider asks users on a page of its own, or a part is missing.
-        """
-        view = await self.view(connection_id)
-        kind = view.credential_type
-        self._catalogue.given(view.provider_slug)
-        if not all(secret.get(name) for name in kind.needs):
-            raise InvalidInput(f"{one(kind)} consists of {', '.join(kind.needs)}")
-        await self._revoked(connection_id)
-        return await self._imports.keep(connection_id, secret, kind, admit)
-
-    async def use(self, connection_id: UUID, staged_id: UUID) -> ConnectionView:
-        """Have what was kept verified and stored; what is not good is destroyed.
-
-        Raises:
-            Conflict: it is not good, or the connection has ended.
-            NotFresh: the provider cannot say now whether it is good; it is kept for another try.
-        """
-        try:
-            question = SupplyKey(staged_id=staged_id)
-            return await self._ask(connection_id, "supply_key", question, ConnectionView)
-        except (Unreachable, NotFresh):
-            raise  # not now, or it may have been heard all the same
-        except MoorlineError:
-            await self._imports.forget(staged_id)
-            raise
-
-    async def _revoked(self, connection_id: UUID) -> None:
-        """Wait for a revocation that is under way: it ends with the shredding of all that is kept.
-
-        Raises:
-            Conflict: it takes too long.
-        """
-        try:
-            async with asyncio.timeout(HEEDED_WITHIN.total_seconds()):
-                while (await self.view(connection_id)).revoking is not None:
-                    await asyncio.sleep(POLL_S)
-        except TimeoutError:
-            raise Conflict("the old one is still being revoked; try again") from None
-
     # -- using ---------------------------------------------------------------------------------
 
     async def lease(self, connection_id: UUID, min_ttl: timedelta = DEFAULT_MIN_TTL) -> Lease:
@@ -338,7 +212,7 @@ class ConnectionsClient(Reading):
         async with self._living(connection_id):
             fresh = await self._messaging.refresh_now(connection_id, view.generation)
             view = await self.view(connection_id)
-            if not _lags(view, fresh):
+            if not lags(view, fresh):
                 return view
             await self._messaging.refresh_now(connection_id, fresh.generation)
         return await self.view(connection_id)
@@ -389,7 +263,7 @@ class ConnectionsClient(Reading):
             ) from None
 
     async def _void(self, connection_id: UUID) -> None:
-        """Also where no status changes, and hence nobody else does it."""
+        """Also where no status changes: its workflow does it then, but only when it comes to it."""
         async with self._database.transaction() as session:
             await connections.locked(session, connection_id)
             at = await now(session)
@@ -415,41 +289,3 @@ class ConnectionsClient(Reading):
             if view.status is ConnectionStatus.DISCONNECTED and view.receipt is not None:
                 return view.receipt
             raise
-
-    # -- within --------------------------------------------------------------------------------
-
-    async def _ask(
-        self, connection_id: UUID, name: str, question: Message, answer: type[AnswerT]
-    ) -> AnswerT:
-        async with self._living(connection_id):
-            return await self._messaging.ask(connection_id, name, question, answer)
-
-    async def _tell(self, connection_id: UUID, name: str, command: Message) -> None:
-        async with self._living(connection_id):
-            await self._messaging.tell(connection_id, name, command)
-
-    async def _newer_than(
-        self, connection_id: UUID, generation: int, min_ttl: timedelta, at: datetime
-    ) -> None:
-        async with self._living(connection_id):
-            fresh = await self._messaging.newer_than(connection_id, generation, min_ttl, at)
-            if _lags(await self.view(connection_id), fresh):
-                await self._messaging.newer_than(connection_id, fresh.generation, min_ttl, at)
-
-    @asynccontextmanager
-    async def _living(self, connection_id: UUID) -> AsyncIterator[None]:
-        """Say what it means that there is no workflow to talk to."""
-        try:
-            yield
-        except Gone:
-            view = await self.view(connection_id)
-            if view.status is ConnectionStatus.DISCONNECTED:
-                raise Conflict(ProviderConnectionError.CONNECTION_DISCONNECTED) from None
-            raise Unreachable(
-                f"the workflow of connection {connection_id} is gone: run `moorline doctor --fix`"
-            ) from None
-
-
-def _lags(view: ConnectionView, fresh: Fresh) -> bool:
-    """Whether the database was restored from a backup, and its workflow is to find it out."""
-    return view.generation < fresh.generation
