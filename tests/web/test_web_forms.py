@@ -240,7 +240,7 @@ async def certifier(tmp_path: Path) -> AsyncIterator[Certifier]:
         yield certifier
 
 
-async def give_pair(
+async def give_files(
     person: httpx.AsyncClient, form: str, parts: Mapping[str, str]
 ) -> httpx.Response:
     files = {name: ("mlcanary.pem", pem.encode(), "") for name, pem in parts.items()}
@@ -260,14 +260,14 @@ async def test_a_user_connects_with_a_certificate_given_on_our_page(
         for name in ("client_certificate", "private_key", "certificate_chain"):
             assert f'<label for="{name}">' in page
         assert 'enctype="multipart/form-data"' in page
-        assert (await give_pair(stranger, form, good)).status_code == 404
-        wrong = await give_pair(person, form, {**good, "private_key": other["private_key"]})
+        assert (await give_files(stranger, form, good)).status_code == 404
+        wrong = await give_files(person, form, {**good, "private_key": other["private_key"]})
         assert wrong.status_code == 409
         assert "The private key is not the one of this certificate." in wrong.text
         assert "PRIVATE KEY" not in wrong.text
         # Of an empty field a browser sends a file without name and content.
         done = await ended_on(
-            forms, person, await give_pair(person, form, {**good, "certificate_chain": ""})
+            forms, person, await give_files(person, form, {**good, "certificate_chain": ""})
         )
     assert "is connected" in done.text
     await read_through(forms.world, connection_id)
@@ -278,10 +278,10 @@ async def test_what_can_be_no_certificate_is_not_kept(certifier: Certifier, form
     good, _ = await certifier.parts()
     async with browser() as person:
         form = await key_form(forms, person, link)
-        half = await give_pair(person, form, {"client_certificate": good["client_certificate"]})
+        half = await give_files(person, form, {"client_certificate": good["client_certificate"]})
         assert (half.status_code, "Choose the file of the private key." in half.text) == (422, True)
         huge = {**good, "private_key": "mlcanary".ljust(300_000)}
-        too_long = await give_pair(person, form, huge)
+        too_long = await give_files(person, form, huge)
         assert (too_long.status_code, "mlcanary" in too_long.text) == (413, False)
     assert await kept_keys(forms) == []
 
@@ -293,10 +293,30 @@ async def test_a_certificate_is_used_only_once_its_user_is_confirmed(
     good, _ = await certifier.parts()
     async with browser() as person:
         form = await key_form(forms, person, link)
-        proof = proof_in(await give_pair(person, form, good))
+        proof = proof_in(await give_files(person, form, good))
     assert (await forms.world.connections.view(connection_id)).status is PENDING
     assert await certifier.remote.log(endpoint="api") == []
     assert (await complete(forms, session_id, proof)).json()["status"] == "active"
+
+
+async def test_a_new_session_replaces_a_file_and_a_certificate_in_place(
+    certifier: Certifier, forms: Web
+) -> None:
+    longer = f"{STATEMENT}Savings,2026-10-09,5,EUR,Interest,15\n"
+    pairs = [(await certifier.parts())[0] for _ in "ab"]
+    given = {FILES: [{"file": STATEMENT}, {"file": longer}], CERTIFIED: pairs}
+    for provider, (first, second) in given.items():
+        connection_id, link, _ = await begin(forms, provider=provider)
+        async with browser() as person:
+            form = await key_form(forms, person, link)
+            await ended_on(forms, person, await give_files(person, form, first))
+            await read_through(forms.world, connection_id)
+            again = await forms.app.post(f"/v1/connections/{connection_id}/reauthorize", json={})
+            form = await key_form(forms, person, again.json()["url"])
+            done = await ended_on(forms, person, await give_files(person, form, second))
+        assert "is connected" in done.text
+        view = await forms.world.connections.view(connection_id)
+        assert (view.status, view.generation) == (ConnectionStatus.ACTIVE, 2)
 
 
 # -- a provider that cannot say now --------------------------------------------------------------
