@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import wraps
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Final, TypeVar
 from uuid import UUID
 
 from temporalio import activity
@@ -16,8 +16,9 @@ from domain.errors import Unreachable
 from storage.claims import LEASE, RENEW_EVERY, Claim, NotClaimed, Purpose, renew, take
 from storage.database import Database
 
-P = ParamSpec("P")
 T = TypeVar("T")
+SelfT = TypeVar("SelfT")
+RequestT = TypeVar("RequestT")
 
 POLL_S: Final = 0.25
 # Counts while the machine sleeps, where the system has such a clock.
@@ -93,14 +94,14 @@ async def heartbeats() -> AsyncIterator[None]:
 
 
 def beating(
-    work: Callable[P, Coroutine[Any, Any, T]],
-) -> Callable[P, Coroutine[Any, Any, T]]:
+    work: Callable[[SelfT, RequestT], Coroutine[object, object, T]],
+) -> Callable[[SelfT, RequestT], Coroutine[object, object, T]]:
     """An activity that tells the server that it lives, until it is done."""
 
     @wraps(work)
-    async def beat(*args: P.args, **kwargs: P.kwargs) -> T:
+    async def beat(self: SelfT, request: RequestT) -> T:
         async with heartbeats():
-            return await work(*args, **kwargs)
+            return await work(self, request)
 
     return beat
 
