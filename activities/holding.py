@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import wraps
-from typing import Final, TypeVar, cast
+from typing import Final, TypeVar
 from uuid import UUID
 
 from temporalio import activity
@@ -17,7 +17,8 @@ from storage.claims import LEASE, RENEW_EVERY, Claim, NotClaimed, Purpose, renew
 from storage.database import Database
 
 T = TypeVar("T")
-WorkT = TypeVar("WorkT", bound=Callable[..., Coroutine[object, object, object]])
+SelfT = TypeVar("SelfT")
+RequestT = TypeVar("RequestT")
 
 POLL_S: Final = 0.25
 # Counts while the machine sleeps, where the system has such a clock.
@@ -92,15 +93,17 @@ async def heartbeats() -> AsyncIterator[None]:
         yield
 
 
-def beating(work: WorkT) -> WorkT:
+def beating(
+    work: Callable[[SelfT, RequestT], Coroutine[object, object, T]],
+) -> Callable[[SelfT, RequestT], Coroutine[object, object, T]]:
     """An activity that tells the server that it lives, until it is done."""
 
     @wraps(work)
-    async def beat(*args: object, **kwargs: object) -> object:
+    async def beat(self: SelfT, request: RequestT) -> T:
         async with heartbeats():
-            return await work(*args, **kwargs)
+            return await work(self, request)
 
-    return cast("WorkT", beat)
+    return beat
 
 
 async def to_the_end(work: Coroutine[object, object, T]) -> T:
