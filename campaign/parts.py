@@ -220,7 +220,7 @@ def _environment(
         "MOORLINE_KEYS": f"file:{(state / 'keys').resolve()}",
         "MOORLINE_PAYLOAD_KEYS": f"file:{(state / 'payload-keys').resolve()}",
         "MOORLINE_PROVIDERS": str((state / "providers").resolve()),
-        "MOORLINE_LOG_LEVEL": "INFO",
+        "MOORLINE_LOG_LEVEL": "DEBUG",
         "TEMPORAL_ADDRESS": f"{HOST}:{lines[f'{who}-temporal'].port}",
         "TEMPORAL_NAMESPACE": stack.facts.temporal.namespace,
         # What a person has configured for other servers must not reach these.
