@@ -31,7 +31,7 @@ WHO = {
 WHY = {
     StatusReason.AUTHORIZATION_STARTED: "the user has been asked to authorize.",
     StatusReason.AUTHORIZED: "the user authorized it.",
-    StatusReason.IMPORTED: "it was imported with credentials obtained elsewhere.",
+    StatusReason.IMPORTED: "it began with credentials that were given directly.",
     StatusReason.USER_REVOKED: "the user revoked it.",
     StatusReason.PROVIDER_REVOKED: "access was taken away at the provider.",
     StatusReason.GRANT_EXPIRED: "the provider says the grant is no longer valid.",

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from domain.errors import NotConfigured
 from moorline.settings import DEV_ENVIRONMENT, given
 from moorline.setup import set_up
 from moorline.stack import Child, Ports, Stack, StackFacts
@@ -116,10 +117,21 @@ def _environment(state: Path, stack: Stack, extra: Mapping[str, str]) -> dict[st
 
 
 def _sandbox_entries(state: Path, url: str) -> dict[str, str]:
-    """Where the sandbox's entries are to be read from, if it listens elsewhere than they say."""
-    shipped = Catalogue.read().oauth2("sandbox").issuer
-    if shipped is None or shipped == url:
+    """Where the sandbox's entries are to be read from, if it listens elsewhere than they say.
+
+    Raises:
+        NotConfigured: entries are read from a folder of somebody's own, in which they are not.
+    """
+    own = given().providers
+    known = Catalogue.read(own).oauth2("sandbox").issuer
+    if known is None or known == url:
         return {}
+    if own is not None:
+        raise NotConfigured(
+            f"the sandbox listens at {url}, and its entries say otherwise: copy "
+            f"providers/entries/sandbox*.yaml into {own} (MOORLINE_PROVIDERS) and correct them"
+        )
+    shipped = known
     folder = state.absolute() / "providers"
     folder.mkdir(mode=0o700, exist_ok=True)
     for name in SANDBOX_ENTRIES:

@@ -22,7 +22,10 @@ from providers.mistakes import mistakes, no_yaml
 SHIPPED = Path(__file__).parent / "entries"
 TYPES: Mapping[str, type[ProviderEntry]] = {"oauth2": OAuth2Entry, **GIVEN_TYPES}
 """Which entry describes which manner of speaking."""
-HOW_TO_ADD = "clients and workers alike read more entries from the folder MOORLINE_PROVIDERS names"
+HOW_TO_ADD = (
+    "clients and workers alike read more entries from the folder MOORLINE_PROVIDERS names, when "
+    "they start: one that was running before is to be started again"
+)
 
 
 class Catalogue:
@@ -52,7 +55,7 @@ class Catalogue:
         """
         if slug not in self._entries:
             alike = " or ".join(get_close_matches(slug[:50], self._entries))
-            hint = f"is it {alike}?" if alike else HOW_TO_ADD
+            hint = f"is it {alike}? If not: {HOW_TO_ADD}" if alike else HOW_TO_ADD
             raise NotFound(f"unknown provider {slug[:50]!r}; {hint}")
         return self._entries[slug]
 

@@ -221,4 +221,5 @@ async def _ask(entry: "OAuth2Entry") -> tuple[bool | None, str]:
         return True, f"{entry.slug} knows our client id and secret ({said} to a made-up token)"
     if answer.outcome is Outcome.APP_MISCONFIGURED:
         return False, f"{entry.slug} refuses our client id or secret ({said})"
-    return None, f"{entry.slug} did not say whether it knows us ({said})"
+    see = "" if answer.code else "; see whether its token_url is right and can be reached"
+    return None, f"{entry.slug} did not say whether it knows us ({said}){see}"

@@ -71,7 +71,7 @@ def _needed(primary: str, count: int, found: Kept) -> str:
         return f"Temporal keeps no history of a connection: only {primary!r} is needed."
     began = f"The oldest history that Temporal keeps began {instant(found.since)}"
     if count == 1:
-        return f"{began}; a key that encrypted since then and is not here is missing."
+        return f"{began}; every key that has encrypted since then must be listed above."
     return (
         f"{began}, and whatever encrypted since then is needed. If {primary!r} was first in every "
         "process by that time, the others may be taken out of MOORLINE_PAYLOAD_KEYS. A run that "

@@ -15,6 +15,7 @@ import pytest
 
 from moorline.stack.identities import Identity
 from moorline.stack.ports import free_ports
+from providers.catalogue import SHIPPED
 from providers.sandbox.remote import Remote
 from tests.cli.terminal import Running, Terminal, bare_environment, get
 from tests.world import until
@@ -151,3 +152,21 @@ async def test_taken_ports_and_a_second_one_are_told_in_a_line(
         await dev.told(SIGINT)
     assert second.code == 1
     assert "is already running" in second.err
+
+
+async def test_bug_entries_of_ones_own_hid_that_the_sandbox_had_moved(
+    terminal: Terminal, ports: str
+) -> None:
+    """Workers read the corrected entries of the sandbox then, and commands one's own."""
+    own = terminal.folder / "my-providers"
+    own.mkdir()
+    (terminal.folder / ".env").write_text("MOORLINE_PROVIDERS=my-providers\n")
+    done = await terminal.run("dev", "--ports", ports)
+    assert done.code == 1
+    assert "copy providers/entries/sandbox*.yaml into my-providers" in done.err
+    url = f"http://127.0.0.1:{ports.split(',')[4]}"
+    shipped = (SHIPPED / "sandbox.yaml").read_text()
+    (own / "sandbox.yaml").write_text(shipped.replace("http://127.0.0.1:8900", url))
+    async with developing(terminal, ports) as dev:
+        await connected(terminal, ports)
+        assert (await dev.told(SIGTERM)).code == 0
