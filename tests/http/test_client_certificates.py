@@ -14,8 +14,9 @@ import pytest
 from domain.errors import NotConfigured
 from domain.outcomes import Outcome
 from providers.catalogue import Catalogue
-from providers.client_certificate import ClientCertificate, _in_memory
+from providers.client_certificate import ClientCertificate
 from providers.entries_given import CertificateEntry
+from providers.key_pairs import in_memory
 from providers.sandbox.authority import Authority
 from tests.given import CERTIFIED, Certifier, certifying, secrets_of
 
@@ -92,7 +93,7 @@ async def test_a_provider_of_an_unknown_authority_is_shown_nothing(tmp_path: Pat
 
 @pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="only Linux has files in memory")
 def test_a_private_key_is_on_no_disk_while_it_is_read() -> None:
-    with _in_memory(b"mlcanary") as path:
+    with in_memory(b"mlcanary") as path:
         assert os.readlink(path).startswith("/memfd:")
         assert Path(path).read_bytes() == b"mlcanary"
     assert not Path(path).exists()
