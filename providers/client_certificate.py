@@ -16,7 +16,7 @@ from providers.classifier import Answer
 from providers.entries_given import CertificateEntry
 from providers.given import GivenRefusal, judged, refusal
 from providers.key_pairs import Unusable, certificate_of, check, load
-from providers.transport import get, new_http_client
+from providers.transport import REFUSED_IN_TLS, get, new_http_client
 
 
 class Misconfigured(Exception):
@@ -55,6 +55,27 @@ class ClientCertificate:
         return certificate_of(secret).not_valid_after_utc
 
 
+class _Introduced(ssl.SSLObject):
+    """A handshake in which only a server that has begun to answer can refuse what we show.
+
+    A firewall on the way ends it at our hello, perhaps with an alert about certificates: it has
+    seen none. (Of TLS 1.2 all alerts are in the clear, and could be anybody's who sits in between.)
+    """
+
+    has_begun = False
+
+    def do_handshake(self) -> None:
+        """One step of it, as far as what has come allows."""
+        try:
+            super().do_handshake()
+            return
+        except ssl.SSLError as error:
+            if self.has_begun or error.reason not in REFUSED_IN_TLS:
+                self.has_begun = self.cipher() is not None
+                raise
+        raise ssl.SSLError("ended before it had begun")  # no trace of the alert goes with it
+
+
 @asynccontextmanager
 async def client_of(
     entry: CertificateEntry, secret: Mapping[str, Secret]
@@ -78,5 +99,6 @@ def _context(entry: CertificateEntry, secret: Mapping[str, Secret]) -> ssl.SSLCo
         )
     except OSError:  # ssl.SSLError is one, too
         raise Misconfigured from None
+    context.sslobject_class = _Introduced
     load(context, secret)
     return context

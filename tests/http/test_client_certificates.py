@@ -30,6 +30,16 @@ def strict_listener() -> Iterator[tuple[str, socket.socket]]:
         yield f"https://127.0.0.1:{listening.getsockname()[1]}/", listening
 
 
+def entry_at(url: str, folder: Path) -> CertificateEntry:
+    return CertificateEntry(
+        slug="strict",
+        name="Strict",
+        type="certificate",
+        verify_url=url,
+        ca=f"file:{folder / 'authority.pem'}",
+    )
+
+
 def turn_away(listening: socket.socket, authority: Authority) -> str | None:
     """Ask one caller for a certificate of this authority; how the handshake failed.
 
@@ -54,19 +64,40 @@ async def test_a_certificate_of_another_authority_is_refused_and_not_tried_for_e
     theirs, ours = Authority(), Authority()
     (tmp_path / "authority.pem").write_text(theirs.pem)
     with strict_listener() as (url, listening):
-        entry = CertificateEntry(
-            slug="strict",
-            name="Strict",
-            type="certificate",
-            verify_url=url,
-            ca=f"file:{tmp_path / 'authority.pem'}",
-        )
+        entry = entry_at(url, tmp_path)
         issued = ours.issue("alice", timedelta(days=1))
         parts = {"client_certificate": issued.certificate, "private_key": issued.private_key}
         turning = asyncio.create_task(asyncio.to_thread(turn_away, listening, theirs))
         answer = await ClientCertificate(entry).verify(secrets_of(parts), within=WITHIN)
         assert await turning == "CERTIFICATE_VERIFY_FAILED"
     assert answer.outcome is Outcome.KEY_REFUSED
+
+
+@pytest.mark.parametrize("alert", [42, 44, 46, 48, 49, 116])
+async def test_bug_a_firewall_that_answered_our_hello_refused_the_certificate(
+    tmp_path: Path, alert: int
+) -> None:
+    """It had seen none; three of its alerts, a quarter of an hour apart, ended a good grant."""
+    authority = Authority()
+    (tmp_path / "authority.pem").write_text(authority.pem)
+    with strict_listener() as (url, listening):
+        entry = entry_at(url, tmp_path)
+        issued = authority.issue("alice", timedelta(days=1))
+        parts = {"client_certificate": issued.certificate, "private_key": issued.private_key}
+        hanging_up = asyncio.create_task(asyncio.to_thread(hang_up, listening, alert))
+        answer = await ClientCertificate(entry).verify(secrets_of(parts), within=WITHIN)
+        await hanging_up
+    assert answer.outcome is Outcome.TRANSIENT
+
+
+def hang_up(listening: socket.socket, alert: int) -> None:
+    """Answer one caller's hello with an alert, in the clear (RFC 8446, section 6)."""
+    plain, _ = listening.accept()
+    with plain:
+        plain.recv(1)
+        plain.sendall(bytes([21, 3, 3, 0, 2, 2, alert]))
+        while plain.recv(4096):
+            pass
 
 
 async def entry_of(certifier: Certifier, folder: Path) -> CertificateEntry:
