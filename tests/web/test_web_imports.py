@@ -139,3 +139,13 @@ async def test_no_log_says_what_was_given(importing: Web, caplog: pytest.LogCapt
     said = [record.getMessage() for record in caplog.records]
     assert said
     assert not any("mlcanary" in each for each in said)
+
+
+async def test_bug_a_long_body_was_read_and_parsed_before_its_sender_was_asked_for_a_key(
+    importing: Web,
+) -> None:
+    """Two megabytes of JSON, which anybody could send, took the gateway half a second."""
+    path = f"/v1/connections/{uuid4()}/credentials"
+    headers = {"content-type": "application/json"}
+    answer = await importing.anyone.put(path, content=b"[" * 100_000, headers=headers)
+    assert answer.status_code == 401
