@@ -25,6 +25,8 @@ _CURRENCY = re.compile(r"[A-Z]{3}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _FORMULA: Final = tuple("=+-@\t\r")
 _DIGITS_OF_A_NUMBER: Final = 8
+_NOT_TEXT: Final = frozenset({"Cc", "Cs"})
+"""Control characters, and halves of characters, which no UTF-8 has but JSON may bring."""
 
 
 class NotAStatement(Exception):
@@ -82,7 +84,9 @@ class _Row:
     def text(self, column: str, *, needed: bool = True) -> str:
         place = self._columns.get(column)
         cell = "" if place is None else self._cells[place].strip()
-        if len(cell) > LONGEST_TEXT or any(unicodedata.category(each) == "Cc" for each in cell):
+        if len(cell) > LONGEST_TEXT or any(
+            unicodedata.category(each) in _NOT_TEXT for each in cell
+        ):
             raise self.wrong(column, "it is too long, or not text")
         if needed and not cell:
             raise self.wrong(column, "it is missing")

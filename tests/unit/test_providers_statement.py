@@ -74,6 +74,7 @@ def test_what_a_spreadsheet_would_take_for_a_formula_is_text(cell: str) -> None:
         (f"{HEADER}\nA,2026-10-01,1,euro,mlcanary,1\n", "line 2, currency: it is no code"),
         (f"{HEADER}\nA,2026-10-01,1,EUR,mlcanary,\n", "line 2, balance: it is missing"),
         (f"{HEADER}\nA,2026-10-01,1,EUR,nul\0,1\n", "line 2, description"),
+        (f"{HEADER}\nmlcanary\ud800,2026-10-01,1,EUR,,1\n", "line 2, account"),
         (f"{HEADER}\nA,2026-10-01,1,EUR,{'x' * 501},1\n", "line 2, description"),
         (f'{HEADER}\nA,2026-10-01,1,EUR,"mlcanary,1\n', "this is no CSV"),
         (
