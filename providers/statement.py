@@ -20,6 +20,8 @@ from domain.finances import Account, Money, Transaction, masked
 
 COLUMNS: Final = ("account", "booked_on", "amount", "currency", "description", "balance")
 LONGEST_TEXT: Final = 500
+MOST_ACCOUNTS: Final = 1000
+"""Of one file: each is stored by itself, and more would keep a worker busy for minutes."""
 _AMOUNT = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,12})?")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -126,6 +128,8 @@ class _Reading:
         account, currency = row.text("account"), row.currency()
         account_id, balance = _digest(account), Money(row.amount("balance"), currency)
         told = self.transactions.setdefault(account_id, [])
+        if len(self.transactions) > MOST_ACCOUNTS:
+            raise row.wrong("account", f"a file tells of at most {MOST_ACCOUNTS} accounts")
         transaction = Transaction(
             id="",
             booked_at=row.booked_at(),
