@@ -34,9 +34,8 @@ class ClientCertificate:
         try:
             async with client_of(self.entry, secret) as http:
                 reply = await get(http, self.entry.verify_url, headers={}, within=within)
-        except Unusable:
-            return Answer(Outcome.KEY_REFUSED)
-        except Misconfigured:
+        except (Unusable, Misconfigured):
+            # It could be used when it was given: what has changed is here, an OpenSSL say.
             return Answer(Outcome.APP_MISCONFIGURED)
         return judged(reply)
 

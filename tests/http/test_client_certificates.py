@@ -113,6 +113,19 @@ async def test_a_provider_that_is_away_refuses_no_certificate(tmp_path: Path) ->
     assert answer.outcome is Outcome.TRANSIENT
 
 
+async def test_bug_a_certificate_that_our_own_openssl_did_not_take_was_called_refused(
+    tmp_path: Path,
+) -> None:
+    """A stricter OpenSSL of ours would have ended grants that their provider honours."""
+    async with certifying() as certifier:
+        entry, (parts, _) = await entry_of(certifier, tmp_path), await certifier.parts()
+        other, _ = await certifier.parts()
+        odd = secrets_of({**parts, "private_key": other["private_key"]})
+        answer = await ClientCertificate(entry).verify(odd, within=WITHIN)
+        assert answer.outcome is Outcome.APP_MISCONFIGURED
+        assert await certifier.remote.log(endpoint="api") == []
+
+
 async def test_a_provider_of_an_unknown_authority_is_shown_nothing(tmp_path: Path) -> None:
     async with certifying() as certifier:
         entry, (parts, _) = await entry_of(certifier, tmp_path), await certifier.parts()
