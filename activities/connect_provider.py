@@ -5,6 +5,7 @@ them. A refused command leaves its two events and nothing else. Repeated, it cha
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -19,12 +20,13 @@ from domain.commands import ConnectProviderError, check_connect
 from domain.connection import storable
 from domain.credentials import CredentialType
 from domain.deadlines import DeadlineSource, Lifetimes, after_authorization
-from domain.errors import StorageFault
+from domain.errors import NotFound, StorageFault
 from domain.events import ProviderConnectionAttempted, ProviderConnectionFailed
 from domain.result import Failure
 from domain.secret import Secret
 from domain.standing import next_refresh
 from domain.status import ConnectionStatus, StatusReason
+from domain.words import one
 from providers.given import GivenRefusal
 from storage import connections, credentials, data_keys, events, staging
 from storage.claims import Purpose
@@ -92,6 +94,10 @@ class Connecting:
         kind = CredentialType(staged.credential_type)
         if kind.is_given:
             return await refusal_of(self._resources, request.provider_slug, kind, secret)
+        with suppress(NotFound):  # tokens of a provider that is in no catalogue may be kept
+            entry = self._resources.catalogue.get(request.provider_slug)
+            if entry.credential_type.is_given:
+                return GivenRefusal(f"{entry.slug} works by {one(entry.credential_type)}")
         if not all(secret.get(name) for name in kind.needs):
             return GivenRefusal(ConnectProviderError.INVALID_CREDENTIALS)
         return None

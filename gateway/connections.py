@@ -19,7 +19,7 @@ from gateway.credentials import Brought, Slug, bring
 from gateway.cursors import LONGEST_CURSOR, Instant, next_cursor, place_of
 from gateway.floods import Floods
 from gateway.refusals import Documented, documented
-from gateway.security import Caller, guard
+from gateway.security import Caller, guard, known_first
 from storage.database import Database
 from storage.views import Place
 from workflows.messages import Alias
@@ -79,7 +79,12 @@ def connection_routes(
     connections: ConnectionsClient, database: Database, floods: Floods
 ) -> APIRouter:
     """``/v1/connections``, for the application's backend."""
-    router = APIRouter(prefix="/v1/connections", tags=["connections"], responses=documented())
+    router = APIRouter(
+        prefix="/v1/connections",
+        tags=["connections"],
+        responses=documented(),
+        route_class=known_first(database),
+    )
     applications = guard(database, Role.APP)
     App = Annotated[Caller, Depends(applications)]
 
@@ -164,8 +169,8 @@ def connection_routes(
     ) -> ConnectionView:
         """Make a connection of credentials there are already, by an id that the caller chooses.
 
-        201: it has been made. 200: it was there, and nothing changed; but a key has taken the
-        place of one that was no good any more.
+        201: it has been made. 200: it was there, and nothing changed; but what its user gives has
+        taken the place of what was no good any more, and another certificate or file always does.
         """
         shown, born = await bring(connections, connection_id, brought)
         response.status_code = 201 if born else 200

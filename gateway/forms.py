@@ -41,6 +41,9 @@ async def read_form(request: Request, kind: CredentialType) -> Mapping[str, Secr
     if int(request.headers.get("content-length", "0")) > LONGEST[kind]:
         await _drain(request)
         raise TooLong("that is longer than it can be")
+    if "charset" in request.headers.get("content-type", "").lower():
+        # No browser names one. Of Python's, some are slow and some fail in ways of their own.
+        raise InvalidInput("the form could not be read; try again")
     try:
         async with request.form(max_files=3, max_fields=3, max_part_size=LONGEST[kind]) as form:
             return await _READ[kind](form)

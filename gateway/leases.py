@@ -1,7 +1,8 @@
 """Leases over HTTP: an access token for whoever calls the provider, and what if it is refused.
 
-The one place of the gateway where a secret leaves it: an access token or an API key, never what
-renews it. Each is logged by who took it and which generation it was, and by nothing else.
+The one place of the gateway where a secret leaves it: an access token, an API key or a link
+token, never what renews it. Each is logged by who took it and which generation it was, and by
+nothing else.
 """
 
 import logging
@@ -36,7 +37,7 @@ class LeaseRequest(BaseModel):
 
 
 class LeaseAnswer(BaseModel):
-    """An access token; of a connection by API key the key itself, which has no end."""
+    """An access token; of a connection by API key or link token that itself: no end."""
 
     access_token: str
     token_type: Literal["Bearer"] = "Bearer"
@@ -91,9 +92,10 @@ def lease_routes(connections: ConnectionsClient, database: Database, options: Op
 
     @router.post("/lease/rejected", dependencies=[callers])
     async def rejected(connection_id: UUID, token: RejectedToken) -> RejectionAnswer:
-        """The provider answered 401 to a leased token: have a newer one made, or the key verified.
+        """The provider answered 401 to a leased token: have a newer one made.
 
-        Answers when the newer token is there, or when the provider has confirmed the key.
+        What a user gave is verified instead. Answers when the newer token is there, or when the
+        provider has confirmed what it was shown.
         """
         with offering_reauthorization(options, connection_id):
             found = await connections.rejected(connection_id, token.generation)

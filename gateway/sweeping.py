@@ -1,4 +1,4 @@
-"""Destroying what nobody confirmed: a code or a key is parked for a minute, and no longer.
+"""Destroying what nobody confirmed: a code, or what was given, waits for a minute, and no longer.
 
 Every gateway does it, side by side; whoever comes first has done it.
 """

@@ -1,39 +1,22 @@
 """Client certificates: by which a provider knows a user, in the TLS handshake itself (mutual TLS).
 
-The private key is never sent, and never comes to lie on a disk: OpenSSL wants a path, and is given
-one that leads to memory.
+The private key is never sent, and never comes to lie on a disk (``providers.key_pairs``).
 """
 
-import os
 import ssl
-import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Final
 
 import httpx
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_pem_private_key,
-)
 
 from domain.outcomes import Outcome
 from domain.secret import Secret
-from domain.words import instant
 from providers.classifier import Answer
 from providers.entries_given import CertificateEntry
 from providers.given import GivenRefusal, judged, refusal
-from providers.transport import get, new_http_client
-
-PARTS: Final = ("client_certificate", "certificate_chain", "private_key")
-
-
-class Unusable(Exception):
-    """A certificate with which nobody could connect; says why, and nothing of what it holds."""
+from providers.key_pairs import Unusable, certificate_of, check, load
+from providers.transport import REFUSED_IN_TLS, get, new_http_client
 
 
 class Misconfigured(Exception):
@@ -51,9 +34,8 @@ class ClientCertificate:
         try:
             async with client_of(self.entry, secret) as http:
                 reply = await get(http, self.entry.verify_url, headers={}, within=within)
-        except Unusable:
-            return Answer(Outcome.KEY_REFUSED)
-        except Misconfigured:
+        except (Unusable, Misconfigured):
+            # It could be used when it was given: what has changed is here, an OpenSSL say.
             return Answer(Outcome.APP_MISCONFIGURED)
         return judged(reply)
 
@@ -69,52 +51,28 @@ class ClientCertificate:
 
     def ends_at(self, secret: Mapping[str, Secret]) -> datetime | None:
         """Its ``notAfter``."""
-        return _certificate(secret).not_valid_after_utc
+        return certificate_of(secret).not_valid_after_utc
 
 
-def check(secret: Mapping[str, Secret], now: datetime) -> None:
-    """Whether certificate and key are what they are called, and belong together, and are of today.
+class _Introduced(ssl.SSLObject):
+    """A handshake in which only a server that has begun to answer can refuse what we show.
 
-    Raises:
-        Unusable: one of these is not so.
+    A firewall on the way ends it at our hello, perhaps with an alert about certificates: it has
+    seen none. (Of TLS 1.2 all alerts are in the clear, and could be anybody's who sits in between.)
     """
-    certificate = _certificate(secret)
-    if "certificate_chain" in secret:
-        _certificates(secret["certificate_chain"], "the chain")
-    ours, theirs = (
-        each.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        for each in (_key(secret["private_key"]).public_key(), certificate.public_key())
-    )
-    if ours != theirs:
-        raise Unusable("the private key is not the one of this certificate")
-    if certificate.not_valid_after_utc <= now:
-        raise Unusable(f"the certificate ended {instant(certificate.not_valid_after_utc)}")
-    if certificate.not_valid_before_utc > now:
-        raise Unusable(f"the certificate begins {instant(certificate.not_valid_before_utc)}")
 
+    has_begun = False
 
-def _certificate(secret: Mapping[str, Secret]) -> x509.Certificate:
-    return _certificates(secret["client_certificate"], "the certificate")[0]
-
-
-def _certificates(pem: Secret, what: str) -> list[x509.Certificate]:
-    try:
-        return x509.load_pem_x509_certificates(_bytes(pem))
-    except ValueError:
-        raise Unusable(f"{what} is no certificate in PEM form") from None
-
-
-def _key(pem: Secret):  # type: ignore[no-untyped-def]  # one of eight kinds; all are asked the same
-    try:
-        return load_pem_private_key(_bytes(pem), password=None)
-    except TypeError:
-        raise Unusable("the private key is locked by a passphrase: give it without one") from None
-    except (ValueError, UnsupportedAlgorithm):
-        raise Unusable("the private key is none in PEM form") from None
-
-
-def _bytes(pem: Secret) -> bytes:
-    return pem.reveal().encode(errors="replace")
+    def do_handshake(self) -> None:
+        """One step of it, as far as what has come allows."""
+        try:
+            super().do_handshake()
+            return
+        except ssl.SSLError as error:
+            if self.has_begun or error.reason not in REFUSED_IN_TLS:
+                self.has_begun = self.cipher() is not None
+                raise
+        raise ssl.SSLError("ended before it had begun")  # no trace of the alert goes with it
 
 
 @asynccontextmanager
@@ -140,28 +98,6 @@ def _context(entry: CertificateEntry, secret: Mapping[str, Secret]) -> ssl.SSLCo
         )
     except OSError:  # ssl.SSLError is one, too
         raise Misconfigured from None
-    pem = "\n".join(secret[name].reveal() for name in PARTS if name in secret)
-    try:
-        with _in_memory(pem.encode(errors="replace")) as path:
-            # A key that is locked must not have OpenSSL ask at the terminal.
-            context.load_cert_chain(path, password="")
-    except (OSError, ValueError):
-        raise Unusable("no connection can be made with this certificate") from None
+    context.sslobject_class = _Introduced
+    load(context, secret)
     return context
-
-
-@contextmanager
-def _in_memory(content: bytes) -> Iterator[str]:
-    """A path that leads to this, for as long as the block lasts."""
-    if hasattr(os, "memfd_create"):
-        number = os.memfd_create("certificate", os.MFD_CLOEXEC)
-        with open(number, "wb") as file:
-            file.write(content)
-            file.flush()
-            yield f"/proc/self/fd/{number}"
-        return
-    # Elsewhere a file of our own that nobody else may read, for a moment.
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(content)
-        file.flush()
-        yield file.name

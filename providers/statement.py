@@ -20,11 +20,15 @@ from domain.finances import Account, Money, Transaction, masked
 
 COLUMNS: Final = ("account", "booked_on", "amount", "currency", "description", "balance")
 LONGEST_TEXT: Final = 500
+MOST_ACCOUNTS: Final = 1000
+"""Of one file: each is stored by itself, and more would keep a worker busy for minutes."""
 _AMOUNT = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,12})?")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _FORMULA: Final = tuple("=+-@\t\r")
 _DIGITS_OF_A_NUMBER: Final = 8
+_NOT_TEXT: Final = frozenset({"Cc", "Cs"})
+"""Control characters, and halves of characters, which no UTF-8 has but JSON may bring."""
 
 
 class NotAStatement(Exception):
@@ -82,7 +86,9 @@ class _Row:
     def text(self, column: str, *, needed: bool = True) -> str:
         place = self._columns.get(column)
         cell = "" if place is None else self._cells[place].strip()
-        if len(cell) > LONGEST_TEXT or any(unicodedata.category(each) == "Cc" for each in cell):
+        if len(cell) > LONGEST_TEXT or any(
+            unicodedata.category(each) in _NOT_TEXT for each in cell
+        ):
             raise self.wrong(column, "it is too long, or not text")
         if needed and not cell:
             raise self.wrong(column, "it is missing")
@@ -122,6 +128,8 @@ class _Reading:
         account, currency = row.text("account"), row.currency()
         account_id, balance = _digest(account), Money(row.amount("balance"), currency)
         told = self.transactions.setdefault(account_id, [])
+        if len(self.transactions) > MOST_ACCOUNTS:
+            raise row.wrong("account", f"a file tells of at most {MOST_ACCOUNTS} accounts")
         transaction = Transaction(
             id="",
             booked_at=row.booked_at(),

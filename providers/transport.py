@@ -153,7 +153,7 @@ def _is_of_our_certificate(error: BaseException) -> bool:
     """Whether the other side says, in TLS itself, that it does not take the one we showed."""
     found: BaseException | None = error
     while found is not None:
-        if isinstance(found, ssl.SSLError) and found.reason in REFUSED_IN_TLS:
+        if isinstance(found, ssl.SSLError) and getattr(found, "reason", None) in REFUSED_IN_TLS:
             return True
         found = found.__cause__ or found.__context__
     return False

@@ -47,9 +47,9 @@ class ConnectSessionRow(SQLModel, table=True):
     attempt_id: UUID | None = Field(
         default=None, foreign_key="authorization_attempts.id", unique=True
     )
-    """None: its provider takes a key, given on our own page."""
+    """None: what its provider works by is given on our own page."""
     staged_id: UUID | None = None
-    """Where that key is kept, sealed, until the user is confirmed."""
+    """Where that is kept, sealed, until the user is confirmed."""
     return_url: str | None = None
     created_at: datetime = instant(nullable=False)
     expires_at: datetime = instant(nullable=False)

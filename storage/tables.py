@@ -215,7 +215,7 @@ class StagedRow(SQLModel, table=True):
     """Imported credentials between the command's acceptance and the connection's birth.
 
     With the rest of a ``ConnectProvider`` command, so that it can be carried out by whoever finds
-    it; for a key that replaces another there is no such rest.
+    it; for what replaces another there is no such rest.
     """
 
     __tablename__ = "staged_credentials"

@@ -13,10 +13,11 @@ import httpx
 
 from domain.secret import Secret
 from domain.syncs import SyncOutcome
-from providers.client_certificate import Misconfigured, Unusable, client_of
+from providers.client_certificate import Misconfigured, client_of
 from providers.entries_given import CertificateEntry, HeaderEntry
 from providers.entry import ProviderEntry
 from providers.in_header import headers_of
+from providers.key_pairs import Unusable
 from providers.readers.file_import import FileReader
 from providers.readers.reading import Reader, ReadingFailed, Source
 from providers.readers.sandbox import SandboxReader

@@ -14,8 +14,9 @@ import pytest
 from domain.errors import NotConfigured
 from domain.outcomes import Outcome
 from providers.catalogue import Catalogue
-from providers.client_certificate import ClientCertificate, _in_memory
+from providers.client_certificate import ClientCertificate
 from providers.entries_given import CertificateEntry
+from providers.key_pairs import in_memory
 from providers.sandbox.authority import Authority
 from tests.given import CERTIFIED, Certifier, certifying, secrets_of
 
@@ -27,6 +28,16 @@ def strict_listener() -> Iterator[tuple[str, socket.socket]]:
     """A listener's address, and itself."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield f"https://127.0.0.1:{listening.getsockname()[1]}/", listening
+
+
+def entry_at(url: str, folder: Path) -> CertificateEntry:
+    return CertificateEntry(
+        slug="strict",
+        name="Strict",
+        type="certificate",
+        verify_url=url,
+        ca=f"file:{folder / 'authority.pem'}",
+    )
 
 
 def turn_away(listening: socket.socket, authority: Authority) -> str | None:
@@ -53,19 +64,40 @@ async def test_a_certificate_of_another_authority_is_refused_and_not_tried_for_e
     theirs, ours = Authority(), Authority()
     (tmp_path / "authority.pem").write_text(theirs.pem)
     with strict_listener() as (url, listening):
-        entry = CertificateEntry(
-            slug="strict",
-            name="Strict",
-            type="certificate",
-            verify_url=url,
-            ca=f"file:{tmp_path / 'authority.pem'}",
-        )
+        entry = entry_at(url, tmp_path)
         issued = ours.issue("alice", timedelta(days=1))
         parts = {"client_certificate": issued.certificate, "private_key": issued.private_key}
         turning = asyncio.create_task(asyncio.to_thread(turn_away, listening, theirs))
         answer = await ClientCertificate(entry).verify(secrets_of(parts), within=WITHIN)
         assert await turning == "CERTIFICATE_VERIFY_FAILED"
     assert answer.outcome is Outcome.KEY_REFUSED
+
+
+@pytest.mark.parametrize("alert", [42, 44, 46, 48, 49, 116])
+async def test_bug_a_firewall_that_answered_our_hello_refused_the_certificate(
+    tmp_path: Path, alert: int
+) -> None:
+    """It had seen none; three of its alerts, a quarter of an hour apart, ended a good grant."""
+    authority = Authority()
+    (tmp_path / "authority.pem").write_text(authority.pem)
+    with strict_listener() as (url, listening):
+        entry = entry_at(url, tmp_path)
+        issued = authority.issue("alice", timedelta(days=1))
+        parts = {"client_certificate": issued.certificate, "private_key": issued.private_key}
+        hanging_up = asyncio.create_task(asyncio.to_thread(hang_up, listening, alert))
+        answer = await ClientCertificate(entry).verify(secrets_of(parts), within=WITHIN)
+        await hanging_up
+    assert answer.outcome is Outcome.TRANSIENT
+
+
+def hang_up(listening: socket.socket, alert: int) -> None:
+    """Answer one caller's hello with an alert, in the clear (RFC 8446, section 6)."""
+    plain, _ = listening.accept()
+    with plain:
+        plain.recv(1)
+        plain.sendall(bytes([21, 3, 3, 0, 2, 2, alert]))
+        while plain.recv(4096):
+            pass
 
 
 async def entry_of(certifier: Certifier, folder: Path) -> CertificateEntry:
@@ -81,6 +113,19 @@ async def test_a_provider_that_is_away_refuses_no_certificate(tmp_path: Path) ->
     assert answer.outcome is Outcome.TRANSIENT
 
 
+async def test_bug_a_certificate_that_our_own_openssl_did_not_take_was_called_refused(
+    tmp_path: Path,
+) -> None:
+    """A stricter OpenSSL of ours would have ended grants that their provider honours."""
+    async with certifying() as certifier:
+        entry, (parts, _) = await entry_of(certifier, tmp_path), await certifier.parts()
+        other, _ = await certifier.parts()
+        odd = secrets_of({**parts, "private_key": other["private_key"]})
+        answer = await ClientCertificate(entry).verify(odd, within=WITHIN)
+        assert answer.outcome is Outcome.APP_MISCONFIGURED
+        assert await certifier.remote.log(endpoint="api") == []
+
+
 async def test_a_provider_of_an_unknown_authority_is_shown_nothing(tmp_path: Path) -> None:
     async with certifying() as certifier:
         entry, (parts, _) = await entry_of(certifier, tmp_path), await certifier.parts()
@@ -92,7 +137,7 @@ async def test_a_provider_of_an_unknown_authority_is_shown_nothing(tmp_path: Pat
 
 @pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="only Linux has files in memory")
 def test_a_private_key_is_on_no_disk_while_it_is_read() -> None:
-    with _in_memory(b"mlcanary") as path:
+    with in_memory(b"mlcanary") as path:
         assert os.readlink(path).startswith("/memfd:")
         assert Path(path).read_bytes() == b"mlcanary"
     assert not Path(path).exists()

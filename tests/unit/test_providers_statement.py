@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from domain.files import named
-from providers.statement import NotAStatement, Statement, plain
+from providers.statement import MOST_ACCOUNTS, NotAStatement, Statement, plain
 from tests.given import STATEMENT
 
 HEADER = "account,booked_on,amount,currency,description,balance"
@@ -74,6 +74,7 @@ def test_what_a_spreadsheet_would_take_for_a_formula_is_text(cell: str) -> None:
         (f"{HEADER}\nA,2026-10-01,1,euro,mlcanary,1\n", "line 2, currency: it is no code"),
         (f"{HEADER}\nA,2026-10-01,1,EUR,mlcanary,\n", "line 2, balance: it is missing"),
         (f"{HEADER}\nA,2026-10-01,1,EUR,nul\0,1\n", "line 2, description"),
+        (f"{HEADER}\nmlcanary\ud800,2026-10-01,1,EUR,,1\n", "line 2, account"),
         (f"{HEADER}\nA,2026-10-01,1,EUR,{'x' * 501},1\n", "line 2, description"),
         (f'{HEADER}\nA,2026-10-01,1,EUR,"mlcanary,1\n', "this is no CSV"),
         (
@@ -90,6 +91,13 @@ def test_a_file_of_another_layout_is_told_by_line_and_column_alone(content: str,
     told = refusal(content)
     assert said in told
     assert "mlcanary" not in told
+
+
+def test_bug_a_file_of_tens_of_thousands_of_accounts_kept_a_worker_busy_for_minutes() -> None:
+    lines = [f"{account},2026-10-01,1,EUR,,1" for account in range(MOST_ACCOUNTS)]
+    assert len(Statement.parse("\n".join([HEADER, *lines])).accounts) == MOST_ACCOUNTS
+    told = refusal("\n".join([HEADER, *lines, "One more,2026-10-01,1,EUR,mlcanary,1\n"]))
+    assert f"line {MOST_ACCOUNTS + 2}, account: a file tells of at most" in told
 
 
 @pytest.mark.parametrize(

@@ -193,6 +193,18 @@ async def test_what_can_be_no_file_of_text_is_not_even_kept(forms: Web, content:
     assert await kept_keys(forms) == []
 
 
+@pytest.mark.parametrize("charset", ["punycode", "undefined"])
+async def test_bug_a_form_chose_how_its_text_was_decoded(forms: Web, charset: str) -> None:
+    """Some ways raised what nobody expected (500), one took the gateway minutes for a megabyte."""
+    _, link, _ = await begin(forms, provider=FILES)
+    named = {**OWN_FORM, "content-type": f"multipart/form-data; charset={charset}; boundary=x"}
+    part = b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\n-mlcanary-\r\n--x--\r\n'
+    async with browser() as person:
+        form = await key_form(forms, person, link)
+        answer = await person.post(form, content=part, headers=named)
+    assert (answer.status_code, "could not be read" in answer.text) == (422, True)
+
+
 @pytest.mark.parametrize("size", [LONGEST_FILE + 1, 2 * LONGEST_FILE])
 async def test_a_file_that_is_too_long_is_refused_and_not_kept(forms: Web, size: int) -> None:
     _, link, _ = await begin(forms, provider=FILES)

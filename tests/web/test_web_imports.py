@@ -1,5 +1,6 @@
 """What users give, of every kind, brought over HTTP: born ACTIVE, replaced, not repeated."""
 
+import json
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -139,3 +140,28 @@ async def test_no_log_says_what_was_given(importing: Web, caplog: pytest.LogCapt
     said = [record.getMessage() for record in caplog.records]
     assert said
     assert not any("mlcanary" in each for each in said)
+
+
+async def test_bug_a_file_with_half_a_character_was_tried_again_for_ever(importing: Web) -> None:
+    """JSON can say what no UTF-8 can; it failed where a mistake of ours was thought of."""
+    torn = STATEMENT.replace("Salary", "mlcanary\ud800")
+    body = {
+        "user_id": str(importing.world.user_id),
+        "provider": FILES,
+        "credentials": file_body(torn),
+    }
+    path = f"/v1/connections/{uuid4()}/credentials"
+    headers = {"content-type": "application/json"}
+    answer = await importing.app.put(path, content=json.dumps(body), headers=headers)
+    assert (answer.status_code, "line 2, description" in answer.text) == (409, True)
+    assert "mlcanary" not in answer.text
+
+
+async def test_bug_a_long_body_was_read_and_parsed_before_its_sender_was_asked_for_a_key(
+    importing: Web,
+) -> None:
+    """Two megabytes of JSON, which anybody could send, took the gateway half a second."""
+    path = f"/v1/connections/{uuid4()}/credentials"
+    headers = {"content-type": "application/json"}
+    answer = await importing.anyone.put(path, content=b"[" * 100_000, headers=headers)
+    assert answer.status_code == 401

@@ -58,6 +58,18 @@ async def test_a_link_token_goes_to_no_provider_that_works_by_something_else(lin
         assert why in result.error
 
 
+async def test_bug_an_access_token_was_shown_to_a_provider_of_link_tokens(linked: World) -> None:
+    """It was born ACTIVE, its token sent there, and the provider said to be set up wrong."""
+    tokens = {"access_token": "mlcanary-access", "refresh_token": "mlcanary-refresh"}
+    seen = len(await linked.sandbox.log(endpoint="api"))
+    for slug, why in ((LINKED, "works by a link token"), (BROKER, "works by an API key")):
+        for kind in (CredentialType.OAUTH2, CredentialType.CUSTOM):
+            result = await bring(linked, tokens, kind, slug)
+            assert isinstance(result, Failure)
+            assert why in result.error
+    assert len(await linked.sandbox.log(endpoint="api")) == seen
+
+
 async def test_a_link_token_that_is_taken_back_expires_and_another_brings_it_back(
     linked: World,
 ) -> None:
