@@ -76,6 +76,9 @@ class Syncing:
     def _reading(self, entry: ProviderEntry, held: Leasable) -> AbstractAsyncContextManager[Reader]:
         if held.remaining is not None and held.remaining <= timedelta(0):
             raise ReadingFailed(SyncOutcome.UNAUTHORIZED)
+        if held.connection.credential_type != entry.credential_type:
+            # The entry is of another type by now: its server is not to be shown what others gave.
+            raise ReadingFailed(SyncOutcome.UNREADABLE)
         try:
             if held.data_key is None or held.credentials.sealed is None:
                 raise StorageFault("the connection's secrets are not there")

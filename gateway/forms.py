@@ -24,7 +24,7 @@ LONGEST: Final = {
     CredentialType.FILE_IMPORT: LONGEST_FILE + (16 << 10),
 }
 """How many bytes a form has at most, with all that is around what is given."""
-MOST_DRAINED: Final = 64 << 20
+MOST_DRAINED: Final = 16 << 20
 
 
 class TooLong(InvalidInput):

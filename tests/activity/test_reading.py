@@ -9,6 +9,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+import yaml
 
 from activities.payloads import SyncData
 from activities.sync_data import Syncing
@@ -135,3 +136,25 @@ async def test_of_a_connection_that_has_ended_nothing_is_asked(
     result = await world.perform(reader.sync_data, SyncData(connection_id=connection_id))
     assert result.outcome is SyncOutcome.STOPPED
     assert await world.log("api") == []
+
+
+async def test_bug_a_token_was_shown_in_another_manner_once_its_providers_entry_had_changed(
+    world: World, reader: Syncing
+) -> None:
+    connection_id = await connected(world)
+    folder = world.folder / "changed"
+    folder.mkdir()
+    changed = {
+        "slug": world.slug,
+        "name": "Changed",
+        "type": "link_token",
+        "verify_url": f"{world.sandbox.base_url}/api/me",
+        **data_of(world.servers),
+    }
+    (folder / f"{world.slug}.yaml").write_text(yaml.safe_dump(changed))
+    other = Syncing(replace(world.resources, catalogue=Catalogue.read(folder)))
+    result = await world.perform(other.sync_data, SyncData(connection_id=connection_id))
+    assert result.outcome is SyncOutcome.UNREADABLE
+    assert await world.log("api") == []
+    result = await world.perform(reader.sync_data, SyncData(connection_id=connection_id))
+    assert result.outcome is SyncOutcome.SYNCED
