@@ -17,6 +17,7 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.resources import Resources
+from benchmarks import idling
 from benchmarks.abreast import abreast
 from client.connections import ConnectionsClient
 from client.messaging import Messaging
@@ -26,7 +27,7 @@ from domain.result import Success
 from domain.secret import Secret
 from moorline import assembly, settings
 from moorline.development import Development, developing
-from moorline.stack import Ports, StackFacts
+from moorline.stack import Child, Ports, StackFacts
 from providers.sandbox.behaviour import Behaviour
 from providers.sandbox.clients import Registration
 from providers.sandbox.remote import Remote
@@ -81,6 +82,15 @@ class Ground:
             async with worker:
                 yield
         await database.close()
+
+    async def bare_worker(self, queue: str) -> Child:
+        """A worker of bare workflows, as a process of its own."""
+        return await self.development.stack.start_python(
+            queue,
+            ["-m", "benchmarks.idling", queue],
+            env=self.development.environment,
+            ready=idling.READY,
+        )
 
     async def connect(
         self,

@@ -2,34 +2,29 @@
 
 from pathlib import Path
 
-from benchmarks import bare, idling
+from benchmarks import bare
 from benchmarks.figures import Effort, Figure
 from benchmarks.ground import LONG, Ground
 
+QUEUE, BARE = "bench-memory", "bench-idle"
 FIRST = 100
 """After so many everything is loaded that is shared by all."""
 
 
 async def idle_memory(ground: Ground, effort: Effort) -> list[Figure]:
     """A worker process of each kind: how much it grows with so many that wait."""
-    development = ground.development
-    worker = await development.start_worker("bench-memory", MOORLINE_TASK_QUEUE="bench-memory")
-    client = ground.on_queue("bench-memory")
+    worker = await ground.development.start_worker(QUEUE, MOORLINE_TASK_QUEUE=QUEUE)
+    client = ground.on_queue(QUEUE)
     ids = await ground.connect(client, LONG, FIRST)
     before = _resident(worker.pid)
     ids += await ground.connect(client, LONG, effort.connections)
     ours = (_resident(worker.pid) - before) / effort.connections
     await ground.end(ids)
     await worker.stop()
-    bare_worker = await development.stack.start_python(
-        "bench-bare",
-        ["-m", "benchmarks.idling", "bench-idle"],
-        env=development.environment,
-        ready=idling.READY,
-    )
-    await bare.start_waiting(ground.bare, "bench-idle", FIRST)
+    bare_worker = await ground.bare_worker(BARE)
+    await bare.start_waiting(ground.bare, BARE, FIRST)
     before = _resident(bare_worker.pid)
-    await bare.start_waiting(ground.bare, "bench-idle", effort.connections)
+    await bare.start_waiting(ground.bare, BARE, effort.connections)
     theirs = (_resident(bare_worker.pid) - before) / effort.connections
     await bare_worker.stop()
     raw = {"KiB": ours, "bare KiB": theirs}

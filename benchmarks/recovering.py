@@ -9,7 +9,7 @@ import time
 
 from temporalio.client import WorkflowHandle
 
-from benchmarks import bare, idling
+from benchmarks import bare
 from benchmarks.abreast import until
 from benchmarks.figures import Effort, Figure, median
 from benchmarks.ground import GRACE, Ground
@@ -23,14 +23,8 @@ QUEUE, BARE = "bench-recovery", "bench-bare-recovery"
 async def recoveries(ground: Ground, effort: Effort) -> list[Figure]:
     """The provider has rotated and not answered; the worker dies; another one stands by."""
     count = min(effort.connections, AT_MOST)
-    development = ground.development
-    worker = await development.start_worker(QUEUE, MOORLINE_TASK_QUEUE=QUEUE)
-    bare_worker = await development.stack.start_python(
-        BARE,
-        ["-m", "benchmarks.idling", BARE],
-        env=development.environment,
-        ready=idling.READY,
-    )
+    worker = await ground.development.start_worker(QUEUE, MOORLINE_TASK_QUEUE=QUEUE)
+    bare_worker = await ground.bare_worker(BARE)
     client = ground.on_queue(QUEUE)
     ids = await ground.connect(client, GRACE, count)
     handles = await bare.start_holding(ground.bare, BARE, count)

@@ -140,9 +140,9 @@ async def running(state: Path) -> AsyncIterator[Parts]:
         clocks = {name: clock for name in SHIFTABLE if (clock := Clock.of(state / f"clock-{name}"))}
         await _start_sandbox(running_stack, state, lines)
         for name in SHIFTABLE:
-            told = _environment(
-                state, running_stack, lines, "client" if name == "gateway" else name
-            )
+            told = client_environment
+            if name in WORKERS:
+                told = _environment(state, running_stack, lines, name)
             shifted = clocks[name].environment if name in clocks else {}
             await _start(running_stack, name, {**told, **shifted})
         sandbox = await stack.enter_async_context(Remote.connect(running_stack.sandbox_url))

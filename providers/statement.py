@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Final
@@ -141,7 +141,8 @@ class _Reading:
             raise row.wrong("booked_on", "the lines of an account stand oldest first")
         if told and told[-1].amount.currency != currency:
             raise row.wrong("currency", "an account has one currency")
-        told.append(_identified(transaction, self._id_of(row, account_id, transaction, balance)))
+        own_id = self._id_of(row, account_id, transaction, balance)
+        told.append(replace(transaction, id=own_id))
         self.accounts[account_id] = Account(
             id=account_id,
             name=_name(account),
@@ -170,10 +171,6 @@ class _Reading:
 def plain(text: str) -> str:
     """A text that no spreadsheet takes for a formula, wherever it is exported to."""
     return f"'{text}" if text.startswith(_FORMULA) else text
-
-
-def _identified(found: Transaction, own_id: str) -> Transaction:
-    return Transaction(own_id, found.booked_at, found.amount, found.description, found.status)
 
 
 def _name(account: str) -> str:

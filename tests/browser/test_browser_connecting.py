@@ -131,13 +131,13 @@ async def test_another_browser_is_turned_away(web: Web, phone: Page, chromium: B
 
 
 async def test_behind_https_the_cookie_is_bound_to_this_very_host(
-    world: World, chromium: Browser, tmp_path: Path
+    world: World, chromium: Browser
 ) -> None:
     behind, before = free_ports(2)
     public_url = f"https://127.0.0.1:{before}"
     await register(world.servers.sandbox, world.slug, f"{public_url}/callback/{world.slug}")
     async with (
-        ending_tls(tmp_path, before, behind),
+        ending_tls(before, behind),
         gateway_of(world, port=behind, public_url=public_url) as web,
     ):
         _, link, session_id = await begin(web)

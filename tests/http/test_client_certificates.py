@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -13,11 +13,12 @@ import pytest
 
 from domain.errors import NotConfigured
 from domain.outcomes import Outcome
+from domain.secret import Secret
 from providers.catalogue import Catalogue
 from providers.client_certificate import ClientCertificate
 from providers.entries_given import CertificateEntry
 from providers.key_pairs import in_memory
-from providers.sandbox.authority import Authority
+from providers.sandbox.authority import Authority, Issued
 from tests.given import CERTIFIED, Certifier, certifying, secrets_of
 
 WITHIN = timedelta(seconds=10)
@@ -58,6 +59,11 @@ def turn_away(listening: socket.socket, authority: Authority) -> str | None:
     return None
 
 
+def brought(issued: Issued) -> Mapping[str, Secret]:
+    """As its user gives it."""
+    return secrets_of({"client_certificate": issued.certificate, "private_key": issued.private_key})
+
+
 async def test_a_certificate_of_another_authority_is_refused_and_not_tried_for_ever(
     tmp_path: Path,
 ) -> None:
@@ -66,9 +72,8 @@ async def test_a_certificate_of_another_authority_is_refused_and_not_tried_for_e
     with strict_listener() as (url, listening):
         entry = entry_at(url, tmp_path)
         issued = ours.issue("alice", timedelta(days=1))
-        parts = {"client_certificate": issued.certificate, "private_key": issued.private_key}
         turning = asyncio.create_task(asyncio.to_thread(turn_away, listening, theirs))
-        answer = await ClientCertificate(entry).verify(secrets_of(parts), within=WITHIN)
+        answer = await ClientCertificate(entry).verify(brought(issued), within=WITHIN)
         assert await turning == "CERTIFICATE_VERIFY_FAILED"
     assert answer.outcome is Outcome.KEY_REFUSED
 
@@ -83,9 +88,8 @@ async def test_bug_a_firewall_that_answered_our_hello_refused_the_certificate(
     with strict_listener() as (url, listening):
         entry = entry_at(url, tmp_path)
         issued = authority.issue("alice", timedelta(days=1))
-        parts = {"client_certificate": issued.certificate, "private_key": issued.private_key}
         hanging_up = asyncio.create_task(asyncio.to_thread(hang_up, listening, alert))
-        answer = await ClientCertificate(entry).verify(secrets_of(parts), within=WITHIN)
+        answer = await ClientCertificate(entry).verify(brought(issued), within=WITHIN)
         await hanging_up
     assert answer.outcome is Outcome.TRANSIENT
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from uuid import UUID
 
 import httpx
 import pytest
@@ -334,14 +335,20 @@ async def test_a_new_session_replaces_a_file_and_a_certificate_in_place(
 # -- a provider that cannot say now --------------------------------------------------------------
 
 
-async def test_bug_a_provider_that_could_not_say_now_ended_the_session(forms: Web) -> None:
-    """With a return URL the session was over as refused, though nobody had refused anything."""
+async def brought_unverified(forms: Web) -> tuple[UUID, str]:
+    """A good link token, brought while the provider is away for one call; session and proof."""
     _, link, session_id = await begin(forms, provider=LINKED, return_url=RETURN_URL)
     made = await forms.world.sandbox.new_link()
     await forms.world.sandbox.plant("api", "status", grant_id=made.key_id, status=503)
     async with browser() as person:
         form = await key_form(forms, person, link)
         proof = proof_in(await fill_in(person, form, access_token=made.api_key))
+    return session_id, proof
+
+
+async def test_bug_a_provider_that_could_not_say_now_ended_the_session(forms: Web) -> None:
+    """With a return URL the session was over as refused, though nobody had refused anything."""
+    session_id, proof = await brought_unverified(forms)
     unsaid = await complete(forms, session_id, proof)
     assert (unsaid.status_code, unsaid.json()["type"]) == (503, "urn:moorline:problem:not-fresh")
     assert "cannot say now" in unsaid.json()["detail"]
@@ -367,12 +374,7 @@ async def test_a_provider_that_cannot_say_now_leaves_the_form_open(forms: Web) -
 
 
 async def test_what_could_not_be_verified_is_destroyed_once_nobody_asks_again(forms: Web) -> None:
-    _, link, session_id = await begin(forms, provider=LINKED, return_url=RETURN_URL)
-    made = await forms.world.sandbox.new_link()
-    await forms.world.sandbox.plant("api", "status", grant_id=made.key_id, status=503)
-    async with browser() as person:
-        form = await key_form(forms, person, link)
-        proof = proof_in(await fill_in(person, form, access_token=made.api_key))
+    session_id, proof = await brought_unverified(forms)
     assert (await complete(forms, session_id, proof)).status_code == 503
     await swept(forms, after=SETTLED_WITHIN)
     assert await kept_keys(forms) == []
