@@ -109,9 +109,9 @@ async def test_a_limit_slows_calls_to_providers_and_nothing_else(
     async with Worker(
         client, task_queue=queue, workflows=[Calls], activities=[call], workflow_runner=runner
     ):
-        ours, theirs = await asyncio.gather(took(client, "", 60), took(client, world.slug, 30))
+        ours, theirs = await asyncio.gather(took(client, "", 20), took(client, world.slug, 50))
     assert ours < theirs
-    assert theirs > 1.5  # 30 calls at 10 a second, of which some may come at once
+    assert theirs > 3  # 50 calls at 10 a second, of which some may come at once
 
 
 async def test_the_gateway_says_when_it_is_ready_and_what_keeps_it_from_listening(
