@@ -46,7 +46,7 @@ class NotVerified(NotFresh):
 
 
 FLOODED = "limit for signal events"
-"""What Temporal says of a run that was sent 10,000 signals: it takes no more of them."""
+"""What Temporal says of a run that was sent as many signals as it takes."""
 
 
 def needs_user(status: ConnectionStatus, reason: StatusReason) -> NeedsUser:

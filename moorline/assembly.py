@@ -49,6 +49,11 @@ DEPLOYMENT = "moorline"
 STICKY = timedelta(seconds=2)
 """How long a workflow task waits for the worker that has it in memory. The SDK's 10 s would be
 added to every recovery from a killed worker."""
+STANDSTILL_S = 60
+"""How long a life may compute at a stretch before the SDK takes it for stuck and interrupts it. Its
+two seconds pass on a busy machine without anything being wrong (a garbage collection is enough),
+and what was interrupted can often not be evicted: no worker gets it then until this one restarts.
+Temporal itself gives a workflow task to somebody else after ten."""
 AT_ONCE = 40
 """Activities of one worker. What is too much waits in Temporal, where it costs nothing; the SDK's
 100 would wait for the database's 20 connections instead, and fail there under load."""
@@ -195,6 +200,9 @@ def new_worker(
         deployment_config=versioned if build_id else None,
         build_id=None if build_id else UNVERSIONED,
     )
+    # There is no option for it.
+    assert lives._workflow_worker is not None
+    lives._workflow_worker._deadlock_timeout_seconds = STANDSTILL_S
     reading = Worker(
         temporal,
         task_queue=reading_queue(task_queue),

@@ -4,6 +4,7 @@ What they are made of is the business of ``moorline.assembly``; here is only the
 """
 
 import asyncio
+import gc
 import logging
 import resource
 from collections.abc import Iterator
@@ -45,6 +46,7 @@ async def run_worker(settings: Settings) -> None:
         async with assembly.opened(settings) as parts:
             await _check_namespace(parts.temporal)
             async with assembly.worker(parts) as worker:
+                keep_what_is_loaded()
                 await _work(worker, parts.temporal, told)
 
 
@@ -59,6 +61,7 @@ async def run_gateway(settings: Settings) -> None:
     with stop_signals() as told:
         async with assembly.opened(settings) as parts:
             app = assembly.gateway(parts, origins(settings.ui_origin))
+            keep_what_is_loaded()
             async with serving(app, listen("127.0.0.1", settings.gateway_port)):
                 log.info("gateway ready on http://127.0.0.1:%s", settings.gateway_port)
                 await told
@@ -67,6 +70,12 @@ async def run_gateway(settings: Settings) -> None:
 def no_core_dumps() -> None:
     """Tokens and keys are in our memory: it is not written to disk when we crash."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def keep_what_is_loaded() -> None:
+    """Collecting garbage looks at it no more, a tenth of a second in which all stands still."""
+    gc.collect()
+    gc.freeze()
 
 
 @contextmanager
