@@ -13,7 +13,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from client.refusals import Draining, in_our_words
-from domain.errors import Conflict
+from domain.errors import Conflict, Unreachable
 from domain.pages import Pages
 from domain.view import Receipt
 from workflows.connection import ConnectionWorkflow
@@ -117,13 +117,19 @@ class Messaging:
         """A signal: recorded by the server, heeded by the workflow in time.
 
         In a flood of them it waits for the next run, which takes signals again.
+
+        Raises:
+            Unreachable: nothing was recorded. Temporal is away, or no next run came in time.
         """
 
         async def send() -> None:
             with in_our_words(connection_id):
                 await self._handle(connection_id).signal(name, command)
 
-        await _to_the_next_run(send)
+        try:
+            await _to_the_next_run(send)
+        except Draining:
+            raise Unreachable("its workflow takes no more messages for now; try again") from None
 
     async def newer_than(
         self, connection_id: UUID, generation: int, min_ttl: timedelta, at: datetime

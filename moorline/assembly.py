@@ -52,7 +52,7 @@ added to every recovery from a killed worker."""
 STANDSTILL_S = 60
 """How long a life may compute at a stretch before the SDK takes it for stuck and interrupts it. Its
 two seconds pass on a busy machine without anything being wrong (a garbage collection is enough),
-and what was interrupted can often not be evicted: no worker gets it then until this one restarts.
+and what was interrupted can often not be evicted: this worker loses all its tasks from then on.
 Temporal itself gives a workflow task to somebody else after ten."""
 AT_ONCE = 40
 """Activities of one worker. What is too much waits in Temporal, where it costs nothing; the SDK's
@@ -200,9 +200,6 @@ def new_worker(
         deployment_config=versioned if build_id else None,
         build_id=None if build_id else UNVERSIONED,
     )
-    # There is no option for it.
-    assert lives._workflow_worker is not None
-    lives._workflow_worker._deadlock_timeout_seconds = STANDSTILL_S
     reading = Worker(
         temporal,
         task_queue=reading_queue(task_queue),
@@ -212,7 +209,16 @@ def new_worker(
         deployment_config=versioned if build_id else None,
         build_id=None if build_id else UNVERSIONED,
     )
-    return Workers(lives, reading)
+    return Workers(patient(lives), reading)
+
+
+def patient(worker: Worker) -> Worker:
+    """Let its workflows compute for as long as ``STANDSTILL_S``; the SDK has no option for it."""
+    of_workflows = worker._workflow_worker
+    assert of_workflows is not None
+    assert hasattr(of_workflows, "_deadlock_timeout_seconds")
+    of_workflows._deadlock_timeout_seconds = STANDSTILL_S
+    return worker
 
 
 class Workers:

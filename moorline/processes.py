@@ -73,7 +73,7 @@ def no_core_dumps() -> None:
 
 
 def keep_what_is_loaded() -> None:
-    """Collecting garbage looks at it no more, a tenth of a second in which all stands still."""
+    """Garbage is not looked for in it: that took a tenth of a second, in which all stood still."""
     gc.collect()
     gc.freeze()
 

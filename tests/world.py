@@ -37,7 +37,7 @@ from domain.result import Result, Success
 from domain.secret import Secret
 from domain.status import ConnectionStatus
 from domain.view import ConnectionView
-from moorline.assembly import Workers, new_worker, workflow_runner
+from moorline.assembly import Workers, new_worker, patient, workflow_runner
 from moorline.stack import PostgresServer, TemporalServer
 from moorline.stack.ports import free_ports
 from providers.catalogue import Catalogue
@@ -150,7 +150,7 @@ class World:
             workflows=[ConnectionWorkflow],
             workflow_runner=workflow_runner(),
         )
-        async with worker:
+        async with patient(worker):
             yield
 
     async def behave(self, **fields: JsonValue) -> None:

@@ -94,7 +94,7 @@ class Calls:
 async def test_a_limit_slows_calls_to_providers_and_nothing_else(
     world: World, terminal: Terminal
 ) -> None:
-    await terminal.run("setup", MOORLINE_CALLS_PER_SECOND="10")
+    await terminal.run("setup", MOORLINE_CALLS_PER_SECOND="5")
 
     async def took(client: Client, key: str, count: int) -> float:
         began = time.monotonic()
@@ -109,9 +109,9 @@ async def test_a_limit_slows_calls_to_providers_and_nothing_else(
     async with Worker(
         client, task_queue=queue, workflows=[Calls], activities=[call], workflow_runner=runner
     ):
-        ours, theirs = await asyncio.gather(took(client, "", 20), took(client, world.slug, 50))
+        ours, theirs = await asyncio.gather(took(client, "", 60), took(client, world.slug, 50))
     assert ours < theirs
-    assert theirs > 3  # 50 calls at 10 a second, of which some may come at once
+    assert theirs > 6  # 50 calls at 5 a second, of which some may come at once
 
 
 async def test_the_gateway_says_when_it_is_ready_and_what_keeps_it_from_listening(
