@@ -128,8 +128,8 @@ class Messaging:
 
         try:
             await _to_the_next_run(send)
-        except Draining:
-            raise Unreachable("its workflow takes no more messages for now; try again") from None
+        except Draining as full:
+            raise Unreachable(str(full)) from None
 
     async def newer_than(
         self, connection_id: UUID, generation: int, min_ttl: timedelta, at: datetime

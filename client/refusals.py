@@ -87,7 +87,7 @@ def in_our_words(connection_id: UUID) -> Iterator[None]:
         if error.status is RPCStatusCode.NOT_FOUND:
             raise Gone(f"no workflow lives for connection {connection_id}") from None
         if error.status is RPCStatusCode.INVALID_ARGUMENT and FLOODED in error.message:
-            raise Draining("its workflow was sent too many signals; try again") from None
+            raise Draining("its workflow takes no more messages for now; try again") from None
         raise Unreachable(f"Temporal does not answer ({error.status.name})") from None
 
 

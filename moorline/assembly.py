@@ -52,7 +52,7 @@ added to every recovery from a killed worker."""
 STANDSTILL_S = 60
 """How long a life may compute at a stretch before the SDK takes it for stuck and interrupts it. Its
 two seconds pass on a busy machine without anything being wrong (a garbage collection is enough),
-and what was interrupted can often not be evicted: this worker loses all its tasks from then on.
+and a run that was interrupted can often not be evicted: this worker loses its tasks from then on.
 Temporal itself gives a workflow task to somebody else after ten."""
 AT_ONCE = 40
 """Activities of one worker. What is too much waits in Temporal, where it costs nothing; the SDK's

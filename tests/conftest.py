@@ -19,9 +19,13 @@ from tests.world import Servers, World, new_world, servers_up, until, write_brok
 # A shell's background job ignores Ctrl-C, and so would every command that is tested here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Hypothesis imports more when it is first used. In the middle of a session that fails now and then:
-# CPython 3.11 cannot parse a module while garbage is collected that runs code of its own.
-strategies.from_type(int).validate()
+
+@pytest.fixture(scope="session", autouse=True)
+def hypothesis_is_loaded() -> None:
+    """It imports more when it is first used. In the middle of a session that fails now and then:
+    CPython 3.11 cannot parse a module while garbage is collected that runs code of its own.
+    """
+    strategies.from_type(int).validate()
 
 
 @pytest.fixture(scope="session")

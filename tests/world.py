@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import yaml
 from pydantic import JsonValue
-from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.history.v1 import HistoryEvent, WorkflowTaskFailedEventAttributes
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client, HeaderCodecBehavior
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -321,6 +321,16 @@ class World:
             handle = self.temporal.get_workflow_handle(name, run_id=before)
             events = [*(await handle.fetch_history()).events, *events]
         return events
+
+    async def failed_tasks(
+        self, connection_id: UUID
+    ) -> Sequence[WorkflowTaskFailedEventAttributes]:
+        """What no worker could do, in all its runs."""
+        return [
+            event.workflow_task_failed_event_attributes
+            for event in await self.whole_history(connection_id)
+            if event.HasField("workflow_task_failed_event_attributes")
+        ]
 
 
 def run_before(first: HistoryEvent) -> str:

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tests.workflow.test_floods import ends
+from tests.workflow.test_unfit_messages import ends
 from tests.world import World
 from workflows.messages import MessageT, Nudge, heard
 

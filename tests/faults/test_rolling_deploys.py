@@ -81,12 +81,7 @@ async def builds(world: World, ids: list[UUID]) -> Counter[str]:
 
 async def failures(world: World, ids: list[UUID]) -> int:
     """Tasks that failed, in all runs of all of them."""
-    histories = await gathered(world.whole_history, ids)
-    return sum(
-        event.HasField("workflow_task_failed_event_attributes")
-        for history in histories
-        for event in history
-    )
+    return sum(map(len, await gathered(world.failed_tasks, ids)))
 
 
 def handle(world: World, connection_id: UUID) -> WorkflowHandle[Any, Any]:
